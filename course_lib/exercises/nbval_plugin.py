@@ -1,0 +1,1 @@
+"""Restores an exercise's expected output before nbval compares it."""
