@@ -1,0 +1,118 @@
+"""Builds the notebooks that learners open from lessons/source/NN_name.py (jupytext py:percent).
+
+    python -m course_lib.authoring.build                  lessons/*.ipynb, with stubs
+    python -m course_lib.authoring.build --solved FOLDER  the same lessons with their solutions, into FOLDER
+
+An exercise is a code cell `# %% exercise="04.1"` with nbgrader's solution marks, followed by a cell that calls
+`check("04.1", ...)`. The builder makes the stub, stores the verdict that a right answer prints as the check cell's
+output, adds the folded hints behind it, names cells and sets the slides. The same source gives the same bytes.
+"""
+
+import argparse
+import hashlib
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+
+from course_lib import ROOT
+from course_lib.exercises.judge import exercise, right_message
+from course_lib.exercises.source import CHECK, as_solved, as_stub
+
+LESSONS = ROOT / "lessons"
+KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+
+
+def build(source: Path, solved: bool = False) -> NotebookNode:
+    """The notebook of one source file: as learners get it, or with the solutions in place."""
+    lesson = source.name[:2]
+    cells, exercises = [], []
+    for cell in jupytext.read(source).cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+        if number := cell.metadata.pop("exercise", None):
+            if as_stub(cell.source) == cell.source.rstrip("\n"):
+                raise ValueError(f"{source.name}: exercise {number} has no ### BEGIN SOLUTION and ### END SOLUTION")
+            exercises.append(number)
+            cell.source = as_solved(cell.source) if solved else as_stub(cell.source)
+            _name(cell, f"exercise-{number}", "exercise")
+            cells.append(cell)
+        elif cell.cell_type == "code" and (found := CHECK.search(cell.source)):
+            number = found[1]
+            if number not in exercises:
+                raise ValueError(f"{source.name}: check {number} comes before its exercise")
+            text = right_message(exercise(number)) + "\n"
+            cell.outputs, cell.execution_count = [new_output("stream", name="stdout", text=text)], 1
+            _name(cell, f"check-{number}", "nbval-check-output")
+            cells += [cell, _hints(number)]
+        else:
+            cell.id = _steady_id(lesson, cell.source, {c.id for c in cells})
+            cells.append(cell)
+        _slide(cell)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+
+
+def sources(lesson: str | None = None) -> list[Path]:
+    """The sources of all lessons, or of lesson "04". Raises ValueError where there is none."""
+    found = sorted((LESSONS / "source").glob(f"{lesson or '??'}_*.py"))
+    if not found:
+        raise ValueError(f"lesson: got {lesson!r}, and lessons/source holds no such file")
+    return found
+
+
+def _hints(number: str) -> NotebookNode:
+    folded = (
+        f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>"
+        for i, hint in enumerate(exercise(number).hints, 1)
+    )
+    cell = new_markdown_cell("\n".join(folded), metadata={"slideshow": {"slide_type": "skip"}})
+    _name(cell, f"hints-{number}")
+    return cell
+
+
+def _name(cell: NotebookNode, id: str, *tags: str) -> None:
+    cell.id = id.replace(".", "-")
+    if tags:
+        cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), *tags})
+
+
+def _steady_id(lesson: str, source: str, taken: set[str]) -> str:
+    """From the cell's text: a cell put in elsewhere changes no other cell's id."""
+    for salt in range(99):
+        id = f"{lesson}-{hashlib.sha256(f'{source}{salt or str()}'.encode()).hexdigest()[:8]}"
+        if id not in taken:
+            return id
+    raise ValueError(f"lesson {lesson}: too many cells with the text {source[:40]!r}")
+
+
+def _slide(cell: NotebookNode) -> None:
+    """A heading opens a slide, a third-level heading one below it; `slide="..."` on a cell overrides."""
+    kind = cell.metadata.pop("slide", None)
+    if kind is None and cell.cell_type == "markdown":
+        kind = {"#": "slide", "##": "slide", "###": "subslide"}.get(re.split(r"\s", cell.source, maxsplit=1)[0])
+    if kind is not None:
+        cell.metadata["slideshow"] = {"slide_type": kind}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lesson", nargs="?", help='one lesson, "04"; all when left out')
+    parser.add_argument("--solved", type=Path, metavar="FOLDER", help="write solved lessons there instead")
+    given = parser.parse_args()
+    for source in sources(given.lesson):
+        path = (given.solved or LESSONS) / f"{source.stem}.ipynb"
+        write(build(source, solved=given.solved is not None), path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

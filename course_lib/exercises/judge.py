@@ -1,0 +1,300 @@
+"""Judges a learner's function against an oracle, case by case, and names the likely mistake.
+
+An exercise holds cases, an oracle that is no copy of the solution, and wrong answers, each with its hint. A learner's
+answer that agrees with a wrong answer on all cases gets that hint.
+"""
+
+import contextlib
+import copy
+import ctypes
+import importlib
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+RIGHT, WRONG, UNSOLVED, ERROR = "right", "wrong", "unsolved", "error"
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}  # relative, and absolute below 1
+
+
+class Case(NamedTuple):
+    what: str  # said to the learner: "three images, five latents"
+    arguments: dict[str, Any]  # passed by position, so that a learner may rename them
+
+
+class Mistake(NamedTuple):
+    hint: str
+    function: Callable
+
+
+@dataclass(frozen=True)
+class Exercise:
+    id: str
+    name: str
+    cases: list[Case]  # smallest first: the first that fails is shown
+    oracle: Callable  # an independent truth, called in float64
+    mistakes: list[Mistake]
+    hints: tuple[str, str, str]  # from a question to the formula's structure
+    gradient: bool = False  # the answer is trained through: its gradient is compared on the float64 cases
+
+
+class Verdict(NamedTuple):
+    """What `judge` returns. `status` is "right", "wrong", "unsolved" or "error"; `hint` is "" where there is none."""
+
+    id: str
+    status: str
+    message: str
+    hint: str
+
+
+def exercise(id: str) -> Exercise:
+    """The exercise with this id, "04.1". Raises ValueError when the course has none."""
+    known: list[Exercise] = []
+    with contextlib.suppress(ModuleNotFoundError):
+        known = importlib.import_module(f"course_lib.exercises.lesson_{str(id)[:2]}").EXERCISES
+    for e in known:
+        if e.id == id:
+            return e
+    raise ValueError(f"id: got {id!r}, wanted an exercise of the course" + "".join(f", {e.id}" for e in known))
+
+
+def right_message(e: Exercise) -> str:
+    return f"✓ {e.id} {e.name} is right: {len(e.cases)} cases{', values and gradients' if e.gradient else ''}."
+
+
+def judge(id: str, function: Callable, limit: float = 10.0) -> Verdict:
+    """Runs `function` on the cases of exercise `id`, at most `limit` seconds in all. Never raises on a bad answer."""
+    e = exercise(id)
+    if not callable(function):
+        return Verdict(id, ERROR, f"✗ {id}: got {_kind(function)}, wanted the function {e.name} itself.", "")
+    runs = _run(function, e.cases, limit)
+    if runs and isinstance(runs[0].error, NotImplementedError):
+        return Verdict(id, UNSOLVED, f"○ {id} {e.name} is not solved yet.", "")
+    for number, (case, run) in enumerate(zip(e.cases, runs, strict=False), 1):
+        if run.error is not None:
+            return _failed(e, number, run, ERROR, f"  it raised {_described(run.error)}", "")
+        if fault := _fault(case, run, _oracle(e, case)):
+            text, form = fault
+            return _failed(e, number, run, WRONG, text, _likely(e, runs) or _random(function, case, run) or form)
+    if len(runs) < len(e.cases):
+        text = f"  it did not end within {limit:g} seconds"
+        return _failed(e, len(runs) + 1, Run(), ERROR, text, "Is there a loop that never stops?")
+    if e.gradient:
+        for number, case in enumerate(e.cases, 1):
+            if _dtype(case) == torch.float64 and (fault := _gradient_fault(e, function, case, limit)):
+                return _failed(e, number, runs[number - 1], WRONG, *fault)
+    return Verdict(id, RIGHT, right_message(e), "")
+
+
+@dataclass
+class Run:
+    """One call of the learner's function: what came back, what it raised, what it printed and overwrote."""
+
+    value: Any = None
+    error: BaseException | None = None
+    printed: str = ""
+    overwritten: str = ""
+
+
+class TimeIsUp(BaseException):
+    """Raised inside a learner's function that outlasts its limit."""
+
+
+def _run(function: Callable, cases: list[Case], limit: float) -> list[Run]:
+    """One run a case, up to the first that raises. Calls in a thread, so that an endless loop ends on every system."""
+    runs: list[Run] = []
+    out = io.StringIO()
+
+    def work():
+        for case in cases:
+            given, run, start = copy.deepcopy(case.arguments), Run(), out.tell()
+            try:
+                run.value = function(*given.values())
+            except BaseException as error:  # sys.exit() in an answer must not pass for an answer
+                run.error = error
+            run.printed = out.getvalue()[start:]
+            run.overwritten = ", ".join(n for n, v in given.items() if not _same(v, case.arguments[n]))
+            runs.append(run)
+            if run.error is not None:
+                return
+
+    thread = threading.Thread(target=work, daemon=True)
+    with contextlib.redirect_stdout(out):
+        thread.start()
+        try:
+            thread.join(limit)
+        finally:
+            done = list(runs)
+            if thread.is_alive():  # end it: a forgotten loop would slow the rest of the lesson down
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
+    return done
+
+
+def _oracle(e: Exercise, case: Case) -> Any:
+    """The truth in float64, whatever the case's dtype."""
+    return e.oracle(*(v.double() if _is_float(v) else v for v in case.arguments.values()))
+
+
+def _fault(case: Case, run: Run, want: Any) -> tuple[str, str] | None:
+    """None when the run is right, else what to show and a hint on the form of the answer."""
+    if run.overwritten:
+        return f"  it overwrites {run.overwritten}", "Compute new tensors: changes in place reach the caller's data."
+    got = run.value
+    if _is_float(got) and not any(map(_is_float, case.arguments.values())):
+        got = got.to(_dtype(case))  # no argument sets a dtype, so any will do
+    return _value_fault(got, want, _dtype(case))
+
+
+def _value_fault(got: Any, want: Any, dtype: torch.dtype) -> tuple[str, str] | None:
+    if got is None:
+        return "  it returns None", "Is the return missing?"
+    if isinstance(want, tuple):
+        if not isinstance(got, tuple) or len(got) != len(want):
+            return f"  it returns {_kind(got)}, wanted a tuple of {len(want)}", ""
+        return next(filter(None, (_value_fault(a, b, dtype) for a, b in zip(got, want, strict=True))), None)
+    if isinstance(want, Tensor):
+        wanted = f"a torch.Tensor of shape {tuple(want.shape)} and dtype {_name(dtype)}"
+        if not isinstance(got, Tensor):
+            return f"  it returns {_kind(got)}, wanted {wanted}", "Gradients flow through tensors only."
+        if got.shape != want.shape:
+            return f"  it returns shape {tuple(got.shape)}, wanted {tuple(want.shape)}", ""
+        if want.is_floating_point() and got.dtype != dtype:
+            return f"  it returns {_name(got.dtype)}, wanted {_name(dtype)} as the input has", ""
+    elif isinstance(got, bool) or not (isinstance(got, int | float) or (isinstance(got, Tensor) and got.numel() == 1)):
+        return f"  it returns {_kind(got)}, wanted a number", ""
+    if not _close(got, want, dtype):
+        text = f"  yours   {_show(got)}\n  wanted  {_show(want)}   (within {TOLERANCE[dtype]:.0e} relative)"
+        return text, _pattern(got, want)
+    return None
+
+
+def _gradient_fault(e: Exercise, function: Callable, case: Case, limit: float) -> tuple[str, str] | None:
+    names = [n for n, v in case.arguments.items() if _is_float(v)]
+
+    def gradients(f):
+        def at(*values):
+            leaves = [v.clone().requires_grad_() if _is_float(v) else v for v in values]
+            out = f(*leaves)
+            if not out.requires_grad:
+                return None
+            weights = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
+            return torch.autograd.grad((out * weights).sum(), [v for v in leaves if _is_float(v)], allow_unused=True)
+
+        return at
+
+    runs = _run(gradients(function), [case], limit)
+    if not runs or runs[0].error is not None:
+        came = "did not end in time" if not runs else f"raised {_described(runs[0].error)}"
+        return f"  its gradient {came}", ""
+    got = runs[0].value
+    if got is None:
+        text = f"  no gradient flows back to {', '.join(names)}"
+        return text, "Compute with tensors all the way: .item(), .detach(), .data and numpy cut the gradient."
+    for name, a, b in zip(names, got, gradients(e.oracle)(*case.arguments.values()), strict=True):
+        zero = torch.zeros_like(case.arguments[name])
+        if not _close(zero if a is None else a, zero if b is None else b, torch.float64):
+            return f"  the values agree, but not the gradient with respect to {name}", "Which step cuts the gradient?"
+    return None
+
+
+def _likely(e: Exercise, runs: list[Run]) -> str:
+    """The hint of the wrong answer that agrees with the learner's on every case that ran."""
+    for mistake in e.mistakes:
+        theirs = _run(mistake.function, e.cases, limit=10.0)
+        pairs = zip(e.cases, runs, theirs, strict=False)
+        if len(theirs) >= len(runs) and all(_same_run(case, a, b) for case, a, b in pairs):
+            return mistake.hint
+    return ""
+
+
+def _random(function: Callable, case: Case, run: Run) -> str:
+    again = _run(function, [case], limit=10.0) if isinstance(run.value, Tensor | float) else []
+    if again and not _same_run(case, again[0], run):
+        return "Two calls with the same arguments differ: use what is passed in, and draw nothing yourself."
+    return ""
+
+
+def _same_run(case: Case, a: Run, b: Run) -> bool:
+    if a.error is not None or b.error is not None or a.overwritten != b.overwritten:
+        return False
+    return _same_value(a.value, b.value, _dtype(case))
+
+
+def _same_value(a: Any, b: Any, dtype: torch.dtype) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_same_value(x, y, dtype) for x, y in zip(a, b, strict=True))
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.shape == b.shape and _close(a, b, dtype)
+    return isinstance(a, int | float) and isinstance(b, int | float) and _close(a, b, dtype)
+
+
+def _failed(e: Exercise, number: int, run: Run, status: str, text: str, hint: str) -> Verdict:
+    case = e.cases[number - 1]
+    given = ", ".join(f"{name} = {_show(v)}" for name, v in case.arguments.items())
+    said = f"\n  it printed {run.printed.strip()[:200]!r}" if run.printed.strip() else ""
+    head = f"✗ {e.id} {e.name} is not right yet: case {number} of {len(e.cases)}, {case.what}."
+    return Verdict(e.id, status, f"{head}\n  given   {given}\n{text}{said}", hint)
+
+
+def _pattern(got: Any, want: Any) -> str:
+    """A remark on numbers that are wrong in a regular way."""
+    a, b = (torch.as_tensor(v, dtype=torch.float64).flatten() for v in (got, want))
+    if not a.isfinite().all():
+        return (
+            "Your answer holds inf or nan: which step overflows, or takes the log of 0?" if b.isfinite().all() else ""
+        )
+    if torch.allclose(a, -b, rtol=1e-4):
+        return "Only the sign is wrong."
+    ratio = a / b
+    if ratio.isfinite().all() and torch.allclose(ratio, ratio[:1].expand_as(ratio), rtol=1e-4):
+        return f"Each number is {ratio[0].item():.4g} times the wanted one: a factor is missing, or too many."
+    return ""
+
+
+def _close(got: Any, want: Any, dtype: torch.dtype) -> bool:
+    a, b = (torch.as_tensor(v).to(torch.float64) for v in (got, want))
+    tolerance = TOLERANCE[dtype]
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _dtype(case: Case) -> torch.dtype:
+    """The floats of a case share one dtype; a case of whole numbers is judged as float32, torch's default."""
+    return next((v.dtype for v in case.arguments.values() if _is_float(v)), torch.float32)
+
+
+def _is_float(v: Any) -> bool:
+    return isinstance(v, Tensor) and v.is_floating_point()
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _kind(v: Any) -> str:
+    return f"a {type(v).__module__}.{type(v).__qualname__}".replace("builtins.", "")
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip()[:300] or 'no message'}"
+
+
+def _show(v: Any) -> str:
+    if not isinstance(v, Tensor):
+        return str(v)
+    if v.numel() > 12:
+        return f"a tensor of shape {tuple(v.shape)}, {_name(v.dtype)}, from {v.min():.4g} to {v.max():.4g}"
+    if v.is_floating_point():
+        return str(_rounded(v.detach().tolist()))
+    return str(v.tolist())
+
+
+def _rounded(v: Any) -> Any:
+    return [_rounded(x) for x in v] if isinstance(v, list) else float(f"{v:.5g}")

@@ -1,0 +1,52 @@
+"""The one place where solutions live: lessons/source/NN_name.py, between nbgrader's marks."""
+
+import functools
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from course_lib import ROOT
+
+SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(?:\n|\Z)", re.M | re.S)
+EXERCISE = re.compile(r'^# %%.*\bexercise="(\d\d\.\d+)".*\n(.*?)(?=^# %%|\Z)', re.M | re.S)
+CHECK = re.compile(r'\bcheck\("(\d\d\.\d+)"')
+
+
+def lesson_source(lesson: str) -> Path:
+    """The source of lesson "04". Raises FileNotFoundError where the lessons are not beside the library."""
+    found = sorted((ROOT / "lessons" / "source").glob(f"{lesson}_*.py"))
+    if not found:
+        raise FileNotFoundError(
+            f"no lesson {lesson!r} in lessons/source beside course_lib: install the course from its own folder, "
+            "as `make setup` does (pip install -e .)"
+        )
+    return found[0]
+
+
+def as_stub(cell: str) -> str:
+    """The cell as a learner gets it: the solution replaced by a NotImplementedError."""
+    return SOLUTION.sub(r"\1# YOUR CODE HERE\n\1raise NotImplementedError\n", cell).rstrip("\n")
+
+
+def as_solved(cell: str) -> str:
+    """The cell with its solution, without the marks."""
+    return SOLUTION.sub(r"\2", cell).rstrip("\n")
+
+
+@functools.cache
+def solved_cells(lesson: str) -> dict[str, str]:
+    """Exercise id → its solved cell, in the order of the lesson."""
+    text = lesson_source(lesson).read_text(encoding="utf-8")
+    return {number: as_solved(cell) for number, cell in EXERCISE.findall(text)}
+
+
+@functools.cache
+def course_functions(lesson: str) -> dict[str, Callable]:
+    """Function name → the course's own answer; later exercises see the functions of earlier ones, as in the lesson."""
+    import torch
+
+    names: dict = {"torch": torch, "math": math, "F": torch.nn.functional}
+    for number, cell in solved_cells(lesson).items():
+        exec(compile(cell, f"<solution {number}>", "exec"), names)
+    return names
