@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
+from course_lib.nets import mlp
+
 
 @torch.inference_mode()
 def log_px(model: nn.Module, x: Tensor, *y: Tensor, k: int = 1000, batch: int = 100) -> tuple[Tensor, Tensor]:
@@ -39,18 +41,20 @@ def log_px_grid(model: nn.Module, x: Tensor, n: int = 192, limit: float = 5.0) -
     return log_joint.logsumexp(0) + math.log(cell)
 
 
-def grid(n: int = 192, limit: float = 5.0, **to) -> Tensor:
-    """Midpoints of n² cells over [−limit, limit]²: (n², 2), first latent slowest."""
+def grid(n: int = 192, limit: float = 5.0, centre: tuple[float, float] = (0.0, 0.0), **to) -> Tensor:
+    """Midpoints of n² cells over the square of half-width `limit` around `centre`: (n², 2), first latent slowest."""
     side = (torch.arange(n, **to) + 0.5) * (2 * limit / n) - limit
-    return torch.cartesian_prod(side, side)
+    return torch.cartesian_prod(side + centre[0], side + centre[1])
 
 
 @torch.inference_mode()
-def joint_on_grid(model: nn.Module, x: Tensor, n: int = 192, limit: float = 5.0) -> tuple[Tensor, float]:
-    """log p(x, z) at the midpoints of the grid, (n², B), and the area of a cell. Its softmax over 0 is p(z|x)."""
+def joint_on_grid(
+    model: nn.Module, x: Tensor, n: int = 192, limit: float = 5.0, centre: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Tensor, float]:
+    """log p(x, z) at the midpoints of `grid`, (n², B), and the area of a cell. Its softmax over 0 is p(z|x)."""
     if model.d != 2:
         raise ValueError(f"model: has {model.d} latents, wanted 2: a grid over more has too many cells")
-    z = grid(n, limit, dtype=x.dtype, device=x.device)
+    z = grid(n, limit, centre, dtype=x.dtype, device=x.device)
     rows = [_log_likelihood(model, x, part) + model.p_z().log_prob(part)[:, None] for part in z.split(4096)]
     return torch.cat(rows), (2 * limit / n) ** 2
 
@@ -63,3 +67,44 @@ def _log_likelihood(model: nn.Module, x: Tensor, z: Tensor) -> Tensor:
         logits = p.base_dist.logits
         return logits @ x.T - torch.nn.functional.softplus(logits).sum(-1, keepdim=True)
     return torch.stack([p.log_prob(image) for image in x], -1)
+
+
+def code_cloud(z: Tensor, y: Tensor) -> dict[str, float]:
+    """How far codes z (N, D) of classes y (N,) are from a standard normal cloud with equal room for every class.
+
+    The distance of their mean from 0; the longest by the shortest axis of their covariance; the width of the largest
+    class by that of the smallest, where a width is the geometric mean of the axes of the class's covariance.
+    """
+    axes = torch.linalg.eigvalsh(z.T.cov()).sqrt()
+    widths = torch.stack([(torch.linalg.eigvalsh(z[y == c].T.cov()).log().mean() / 2).exp() for c in y.unique()])
+    return {
+        "distance of the mean from 0": z.mean(0).norm().item(),
+        "longest / shortest axis": (axes[-1] / axes[0]).item(),
+        "widest / narrowest class": (widths.max() / widths.min()).item(),
+    }
+
+
+def classifier(x: Tensor, y: Tensor, epochs: int = 5, seed: int = 0) -> nn.Module:
+    """A multilayer perceptron (N, X) → (N, C) logits, trained by cross-entropy on images x and labels y."""
+    with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        net = mlp(x.shape[1], 256, int(y.max()) + 1).to(x.device)
+        optimizer = torch.optim.Adam(net.parameters(), lr=2e-3, fused=True)
+        for _ in range(epochs):
+            for i in torch.randperm(len(x), device=x.device).split(128):
+                loss = nn.functional.cross_entropy(net(x[i]), y[i])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    return net
+
+
+@torch.inference_mode()
+def recognised(net: nn.Module, x: Tensor, level: float = 0.9) -> dict[str, float]:
+    """What a classifier makes of images x: the share of which it is sure, p ≥ level, and the share of its rarest class."""
+    p = net(x).softmax(-1)
+    counts = p.argmax(-1).bincount(minlength=p.shape[-1])
+    return {
+        "share recognised": (p.amax(-1) >= level).double().mean().item(),
+        "share of the rarest class": (counts.min() / len(x)).item(),
+    }

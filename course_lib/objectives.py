@@ -23,3 +23,18 @@ def elbo(t: Terms, beta: float = 1.0) -> Tensor:
 def importance_weighted_bound(t: Terms) -> Tensor:
     """log (1/K) Σ_k p(x, z_k)/q(z_k|x), mean over the batch: ELBO ≤ this ≤ log p(x) on average (arXiv:1509.00519)."""
     return ((t.rec - t.log_ratio).logsumexp(0) - math.log(len(t.rec))).mean()
+
+
+def effective_beta(
+    pixels: int, latents: int, rec: str = "sum", kl: str = "sum", weight: float = 1.0, squared_error: bool = False
+) -> float:
+    """The beta of `elbo` that has the same minimum as the loss rec + weight · kl with these reductions.
+
+    `rec` and `kl` are "sum" or "mean": over pixels and over latents. With `squared_error` the reconstruction is
+    Σ(x − m)², twice the Gaussian's −log p(x|z) at sigma = 1, and beta refers to that sigma.
+    """
+    for name, value in (("rec", rec), ("kl", kl)):
+        if value not in ("sum", "mean"):
+            raise ValueError(f'{name}: got {value!r}, wanted "sum" or "mean"')
+    a = (2.0 if squared_error else 1.0) / (pixels if rec == "mean" else 1)
+    return weight / (latents if kl == "mean" else 1) / a
