@@ -4,8 +4,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli
 
+from course_lib.distributions import BinaryPixels
 from course_lib.nets import mlp
 
 
@@ -62,10 +62,10 @@ def joint_on_grid(
 def _log_likelihood(model: nn.Module, x: Tensor, z: Tensor) -> Tensor:
     """log p(x_b|z_g) for all pairs, (G, B)."""
     p = model.p_x(z)
-    if isinstance(p.base_dist, Bernoulli):  # x·logits − Σ log(1 + e^logits): one matrix product instead of G·B images
-        p.log_prob(x[:1])  # the distribution's own check of the pixels
+    if isinstance(p, BinaryPixels):  # x·logits − Σ log(1 + e^logits): one matrix product instead of G·B images
+        p.check(x)
         logits = p.base_dist.logits
-        return logits @ x.T - torch.nn.functional.softplus(logits).sum(-1, keepdim=True)
+        return logits @ x.T - nn.functional.softplus(logits).sum(-1, keepdim=True)
     return torch.stack([p.log_prob(image) for image in x], -1)
 
 
@@ -101,7 +101,7 @@ def classifier(x: Tensor, y: Tensor, epochs: int = 5, seed: int = 0) -> nn.Modul
 
 @torch.inference_mode()
 def recognised(net: nn.Module, x: Tensor, level: float = 0.9) -> dict[str, float]:
-    """What a classifier makes of images x: the share of which it is sure, p ≥ level, and the share of its rarest class."""
+    """What a classifier makes of images x: the share it is sure of, p ≥ level, and the share of the rarest class."""
     p = net(x).softmax(-1)
     counts = p.argmax(-1).bincount(minlength=p.shape[-1])
     return {

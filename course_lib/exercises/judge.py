@@ -39,7 +39,7 @@ class Exercise:
     oracle: Callable  # an independent truth, called in float64
     mistakes: list[Mistake]
     hints: tuple[str, str, str]  # from a question to the formula's structure
-    gradient: bool = False  # the answer is trained through: its gradient is compared on the float64 cases
+    gradient: tuple[str, ...] = ()  # arguments that training reaches through the answer: compared in float64
 
 
 class Verdict(NamedTuple):
@@ -173,16 +173,17 @@ def _value_fault(got: Any, want: Any, dtype: torch.dtype) -> tuple[str, str] | N
 
 
 def _gradient_fault(e: Exercise, function: Callable, case: Case, limit: float) -> tuple[str, str] | None:
-    names = [n for n, v in case.arguments.items() if _is_float(v)]
-
     def gradients(f):
         def at(*values):
-            leaves = [v.clone().requires_grad_() if _is_float(v) else v for v in values]
-            out = f(*leaves)
+            leaves = {
+                n: v.clone().requires_grad_() for n, v in zip(case.arguments, values, strict=True) if n in e.gradient
+            }
+            out = f(*(leaves.get(n, v) for n, v in zip(case.arguments, values, strict=True)))
             if not out.requires_grad:
                 return None
             weights = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
-            return torch.autograd.grad((out * weights).sum(), [v for v in leaves if _is_float(v)], allow_unused=True)
+            grads = torch.autograd.grad((out * weights).sum(), list(leaves.values()), allow_unused=True)
+            return [torch.zeros_like(v) if g is None else g for g, v in zip(grads, leaves.values(), strict=True)]
 
         return at
 
@@ -190,13 +191,12 @@ def _gradient_fault(e: Exercise, function: Callable, case: Case, limit: float) -
     if not runs or runs[0].error is not None:
         came = "did not end in time" if not runs else f"raised {_described(runs[0].error)}"
         return f"  its gradient {came}", ""
-    got = runs[0].value
-    if got is None:
-        text = f"  no gradient flows back to {', '.join(names)}"
+    if runs[0].value is None:
+        text = f"  no gradient flows back to {', '.join(e.gradient)}"
         return text, "Compute with tensors all the way: .item(), .detach(), .data and numpy cut the gradient."
-    for name, a, b in zip(names, got, gradients(e.oracle)(*case.arguments.values()), strict=True):
-        zero = torch.zeros_like(case.arguments[name])
-        if not _close(zero if a is None else a, zero if b is None else b, torch.float64):
+    truth = gradients(e.oracle)(*case.arguments.values())
+    for name, got, want in zip(e.gradient, runs[0].value, truth, strict=True):
+        if not _close(got, want, torch.float64):
             return f"  the values agree, but not the gradient with respect to {name}", "Which step cuts the gradient?"
     return None
 

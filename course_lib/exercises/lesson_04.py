@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from course_lib.exercises.judge import Case, Exercise, Mistake
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-POSTERIOR = "q(z|x) = N(mu, diag(exp(log_var)))"
 
 
 def _normal(*shape: int, seed: int, dtype=torch.float32, scale: float = 1.0) -> torch.Tensor:
@@ -51,7 +50,7 @@ KL = Exercise(
     name="gaussian_kl",
     cases=_posteriors(),
     oracle=_kl_oracle,
-    gradient=True,
+    gradient=("mu", "log_var"),
     mistakes=[
         Mistake(
             "Your answer is twice the KL. Which factor stands before the sum?",
@@ -110,7 +109,7 @@ REPARAMETERIZE = Exercise(
     name="reparameterize",
     cases=_posteriors(eps=True),
     oracle=lambda mu, log_var, eps: Normal(mu, (0.5 * log_var).exp()).icdf(Normal(0.0, 1.0).cdf(eps)),
-    gradient=True,
+    gradient=("mu", "log_var"),
     mistakes=[
         Mistake(
             "ε is scaled by the variance, the slip of the notes: then z has variance σ⁴. Scale it by σ.",
@@ -186,7 +185,7 @@ BERNOULLI = Exercise(
     name="bernoulli_log_likelihood",
     cases=_PIXELS,
     oracle=lambda x, logits: Independent(Bernoulli(logits=logits), 1).log_prob(x),
-    gradient=True,
+    gradient=("logits",),
     mistakes=[
         Mistake(
             "The pixels are averaged. An image's probability is a product over its pixels, so its log is a sum.",
@@ -288,7 +287,7 @@ GAUSSIAN = Exercise(
     name="gaussian_log_likelihood",
     cases=_MEANS,
     oracle=lambda x, mean, sigma: Independent(Normal(mean, sigma.expand_as(mean)), 1).log_prob(x),
-    gradient=True,
+    gradient=("mean", "sigma"),
     mistakes=[
         Mistake(
             "This is the squared error alone: no σ, no normaliser. Then σ cannot be learned, and no bound is a bound.",
@@ -389,7 +388,7 @@ NEGATIVE_ELBO = Exercise(
         )
     ],
     oracle=_elbo_oracle,
-    gradient=True,
+    gradient=("logits", "mu", "log_var"),
     mistakes=[
         Mistake(
             "The KL has the wrong sign: this loss pushes posteriors away from the prior. −ELBO = −E log p(x|z) + KL.",
@@ -450,7 +449,7 @@ MINIBATCH = Exercise(
         Case("250 of 10 000 images", {"elbos": _normal(250, seed=3, dtype=_f64) - 90, "dataset_size": 10_000}),
     ],
     oracle=_minibatch_oracle,
-    gradient=True,
+    gradient=("elbos",),
     mistakes=[
         Mistake(
             "This is the batch's sum. A batch of M stands for N images: what factor makes it unbiased for all N?",

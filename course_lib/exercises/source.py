@@ -9,7 +9,7 @@ from pathlib import Path
 from course_lib import ROOT
 
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(?:\n|\Z)", re.M | re.S)
-EXERCISE = re.compile(r'^# %%.*\bexercise="(\d\d\.\d+)".*\n(.*?)(?=^# %%|\Z)', re.M | re.S)
+EXERCISE = re.compile(r'^# %%[^\n]*\bexercise="(\d\d\.\d+)"[^\n]*\n(.*?)(?=^# %%|\Z)', re.M | re.S)
 CHECK = re.compile(r'\bcheck\("(\d\d\.\d+)"')
 
 

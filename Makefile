@@ -1,0 +1,49 @@
+# ELBO Room. `make help` lists what there is. Needs Python 3.11 or newer, and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NBVAL  := $(BIN)/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test check lessons bench lint clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(VENV)/.ready  ## virtual environment, pinned packages, library (quick when nothing changed)
+
+lab: setup  ## JupyterLab, open on the lessons
+	$(BIN)/jupyter lab --notebook-dir=lessons --LabApp.news_url=None $(LAB)
+
+test: $(VENV)/.ready-test  ## everything: library, exercises, lessons, widgets in a browser
+	@sh tests/install_browser.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check course_lib tests
+	COURSE_REQUIRE_BROWSER=1 $(BIN)/python -m pytest --timeout=900 $(TEST)
+
+check: setup  ## your answers: make check LESSON=04 (without LESSON: all lessons)
+	@$(NBVAL) lessons/$(or $(LESSON),*)_*.ipynb
+
+lessons: setup  ## rebuild lessons/*.ipynb from lessons/source
+	$(BIN)/python -m course_lib.authoring.build
+
+bench: $(VENV)/.ready-test  ## speed: a table of ratios
+	$(BIN)/python tests/bench.py
+
+lint: $(VENV)/.ready-test  ## format and lint the code
+	$(BIN)/ruff format course_lib tests
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build .pytest_cache .ruff_cache
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	touch $@
