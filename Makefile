@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 NBVAL  := $(BIN)/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check lessons bench lint clean
+.PHONY: help setup lab test check lessons figures bench lint clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +27,9 @@ check: setup  ## your answers: make check LESSON=04 (without LESSON: all lessons
 
 lessons: setup  ## rebuild lessons/*.ipynb from lessons/source
 	$(BIN)/python -m course_lib.authoring.build
+
+figures: setup  ## remake lessons/figures from the solved lessons
+	$(BIN)/python -m course_lib.authoring.figures
 
 bench: $(VENV)/.ready-test  ## speed: a table of ratios
 	$(BIN)/python tests/bench.py

@@ -507,7 +507,7 @@ def prior_quantiles(n):
 # %%
 prior_quantiles = check("04.7", prior_quantiles)
 
-# %%
+# %% figure="04_manifold"
 steps = prior_quantiles(15).to(x)
 with torch.no_grad():
     sheet = vae.decode(torch.cartesian_prod(steps, steps)).reshape(15, 15, 784)
