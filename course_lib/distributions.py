@@ -43,35 +43,38 @@ def kl(q: Distribution, p: Distribution, log_ratio: Tensor) -> Tensor:
         return log_ratio.mean(0)
 
 
-class BinaryPixels(Bernoulli):
-    """Bernoulli pixels with given logits. Raises ValueError on a pixel that is neither 0 nor 1."""
+class BinaryPixels(Independent):
+    """Black-and-white pixels: a Bernoulli for each logit (..., X). Raises ValueError on a pixel that is not 0 or 1."""
 
     def __init__(self, logits: Tensor):
-        super().__init__(logits=logits, validate_args=False)
+        super().__init__(Bernoulli(logits=logits, validate_args=False), 1, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if ((value != 0) & (value != 1)).any():
-            worst = value[(value != 0) & (value != 1)][0].item()
+        self.check(value)
+        # from logits, not probabilities: log of a sigmoid that rounds to 0 or 1 would be −inf
+        return -F.binary_cross_entropy_with_logits(
+            *torch.broadcast_tensors(self.base_dist.logits, value), reduction="none"
+        ).sum(-1)
+
+    def check(self, value: Tensor) -> None:
+        squares = value.clamp(0, 1).square()
+        if not torch.equal(value, squares):  # only 0 and 1 are their own squares; infinity is too, but for the clamp
+            worst = value[value != squares][0].item()
             raise ValueError(
                 f"x: got a pixel of {worst:.4g}, and a Bernoulli gives probability to 0 and 1 only. Draw black and "
                 "white with torch.bernoulli(x) (in training: fit(..., transform=torch.bernoulli), fresh at every "
                 "step), or take models.GreyVAE, which says what the loss means on grey pixels"
             )
-        return -F.binary_cross_entropy_with_logits(*torch.broadcast_tensors(self.logits, value), reduction="none")
 
 
-class GreyPixels(Bernoulli):
+class GreyPixels(BinaryPixels):
     """Cross-entropy x log p + (1 − x) log(1 − p) for pixels in [0, 1].
 
     No density of grey images: it is the mean of `BinaryPixels.log_prob(b)` over black-and-white draws b ~ Bernoulli(x).
     Raises ValueError on a pixel outside [0, 1].
     """
 
-    def __init__(self, logits: Tensor):
-        super().__init__(logits=logits, validate_args=False)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        low, high = value.aminmax()
+    def check(self, value: Tensor) -> None:
+        low, high = (v.item() for v in value.aminmax())
         if low < 0 or high > 1:
             raise ValueError(f"x: got pixels from {low:.4g} to {high:.4g}, wanted [0, 1]")
-        return -F.binary_cross_entropy_with_logits(*torch.broadcast_tensors(self.logits, value), reduction="none")

@@ -36,7 +36,7 @@ class VAE(nn.Module):
         return gaussian(self.standard)
 
     def p_x(self, z: Tensor) -> Independent:
-        return Independent(BinaryPixels(self.dec(z)), 1, validate_args=False)
+        return BinaryPixels(self.dec(z))
 
     def forward(self, x: Tensor, *y: Tensor, k: int = 1) -> Terms:
         q, p = self.q_z(x, *y), self.p_z()
@@ -63,7 +63,7 @@ class GreyVAE(VAE):
     """
 
     def p_x(self, z):
-        return Independent(GreyPixels(self.dec(z)), 1, validate_args=False)
+        return GreyPixels(self.dec(z))
 
 
 class ContinuousBernoulliVAE(VAE):
