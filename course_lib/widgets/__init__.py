@@ -1,0 +1,5 @@
+"""Interactive figures: the Python side of each, and the ES modules that draw them."""
+
+from course_lib.widgets.traversal import LatentTraversal
+
+__all__ = ["LatentTraversal"]

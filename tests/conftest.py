@@ -1,0 +1,1 @@
+from browser import chromium, lab, lab_page, page  # noqa: F401
