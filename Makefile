@@ -14,7 +14,7 @@ help:  ## this list
 setup: $(VENV)/.ready  ## virtual environment, pinned packages, library (quick when nothing changed)
 
 lab: setup  ## JupyterLab, open on the lessons
-	$(BIN)/jupyter lab --notebook-dir=lessons --LabApp.news_url=None $(LAB)
+	$(BIN)/jupyter lab --notebook-dir=lessons $(LAB)
 
 test: $(VENV)/.ready-test  ## everything: library, exercises, lessons, widgets in a browser
 	@sh tests/install_browser.sh
@@ -45,6 +45,8 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	mkdir -p $(VENV)/etc/jupyter/labconfig  # no news pop-up, no look-up of updates
+	cp course_lib/authoring/default_setting_overrides.json $(VENV)/etc/jupyter/labconfig/
 	touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready

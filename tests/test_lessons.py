@@ -260,9 +260,3 @@ def test_nbval_tells_a_learner_which_answers_are_right_and_why_others_are_not(tm
     assert "is not solved yet" in out
     assert f"1 of {len(numbers)} exercises right" in out
     assert "Traceback" not in out
-
-
-def test_make_check_runs_the_same_command():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for option in ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300", "-c /dev/null"):
-        assert option in makefile

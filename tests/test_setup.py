@@ -1,9 +1,15 @@
 """What a fresh machine meets: pins, README, Makefile, import time."""
 
+import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 
 import pytest
 
@@ -35,7 +41,7 @@ def test_the_installed_versions_are_the_pinned_ones():
 def test_readme_names_only_make_targets_that_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
-    named = set(re.findall(r"\bmake ([a-z]+)", README))
+    named = set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M))
     assert {"lab", "test", "check", "lessons", "bench", "help", "setup"} <= targets
     assert {"lab", "test"} <= named <= targets
     described = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -60,6 +66,44 @@ def test_setup_is_quick_when_nothing_changed():
         pytest.skip("this environment was not made by make setup")
     done = subprocess.run(["make", "setup"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=5)
     assert "pip" not in done.stdout
+
+
+def test_make_check_runs_what_the_lesson_tests_run():
+    shown = subprocess.run(["make", "-n", "check", "LESSON=04"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for part in (
+        "--nbval-lax",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=300",
+        "-c /dev/null",
+        "lessons/04_*.ipynb",
+    ):
+        assert part in shown.stdout
+
+
+@pytest.mark.slow
+def test_make_lab_serves_the_lessons():
+    if not (ROOT / ".venv" / ".ready").exists():
+        pytest.skip("this environment was not made by make setup")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    options = f"LAB=--no-browser --allow-root --port={port} --IdentityProvider.token=letmein"
+    lab = subprocess.Popen(["make", "lab", options], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+    address = f"http://127.0.0.1:{port}/api/contents/?token=letmein"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                names = {item["name"] for item in json.load(urllib.request.urlopen(address, timeout=5))["content"]}
+                break
+            except OSError:
+                assert lab.poll() is None, "make lab ended"
+                assert time.monotonic() < deadline, "JupyterLab did not answer within a minute"
+                time.sleep(0.3)
+        assert "04_gaussian_elbo.ipynb" in names
+    finally:
+        os.killpg(lab.pid, signal.SIGTERM)
+        lab.wait(20)
 
 
 def test_importing_the_library_is_nearly_free():

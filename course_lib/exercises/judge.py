@@ -5,17 +5,15 @@ answer that agrees with a wrong answer on all cases gets that hint.
 """
 
 import contextlib
-import copy
-import ctypes
 import importlib
-import io
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from course_lib.exercises.running import Run, run_all
 
 RIGHT, WRONG, UNSOLVED, ERROR = "right", "wrong", "unsolved", "error"
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}  # relative, and absolute below 1
@@ -90,48 +88,8 @@ def judge(id: str, function: Callable, limit: float = 10.0) -> Verdict:
     return Verdict(id, RIGHT, right_message(e), "")
 
 
-@dataclass
-class Run:
-    """One call of the learner's function: what came back, what it raised, what it printed and overwrote."""
-
-    value: Any = None
-    error: BaseException | None = None
-    printed: str = ""
-    overwritten: str = ""
-
-
-class TimeIsUp(BaseException):
-    """Raised inside a learner's function that outlasts its limit."""
-
-
 def _run(function: Callable, cases: list[Case], limit: float) -> list[Run]:
-    """One run a case, up to the first that raises. Calls in a thread, so that an endless loop ends on every system."""
-    runs: list[Run] = []
-    out = io.StringIO()
-
-    def work():
-        for case in cases:
-            given, run, start = copy.deepcopy(case.arguments), Run(), out.tell()
-            try:
-                run.value = function(*given.values())
-            except BaseException as error:  # sys.exit() in an answer must not pass for an answer
-                run.error = error
-            run.printed = out.getvalue()[start:]
-            run.overwritten = ", ".join(n for n, v in given.items() if not _same(v, case.arguments[n]))
-            runs.append(run)
-            if run.error is not None:
-                return
-
-    thread = threading.Thread(target=work, daemon=True)
-    with contextlib.redirect_stdout(out):
-        thread.start()
-        try:
-            thread.join(limit)
-        finally:
-            done = list(runs)
-            if thread.is_alive():  # end it: a forgotten loop would slow the rest of the lesson down
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
-    return done
+    return run_all(function, [case.arguments for case in cases], limit)
 
 
 def _oracle(e: Exercise, case: Case) -> Any:
@@ -268,10 +226,6 @@ def _dtype(case: Case) -> torch.dtype:
 
 def _is_float(v: Any) -> bool:
     return isinstance(v, Tensor) and v.is_floating_point()
-
-
-def _same(a: Any, b: Any) -> bool:
-    return a.shape == b.shape and torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
 
 
 def _name(dtype: torch.dtype) -> str:

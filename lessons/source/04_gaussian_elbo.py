@@ -28,6 +28,10 @@
 # For the lecturer: sections 2 to 5 are one blackboard hour, 7 to 10 the live part, 12 the point that most courses leave
 # out. Sections 13 to 15 stand alone and can be homework.
 
+# %% [markdown]
+# Run the cells from the top. Where a cell says *Exercise*, replace the last line of the function with your own code, run it, and run the check below it. Stuck? `hint("04.1")`
+# gives the next of three hints, `solution("04.1")` the course's answer. The lesson goes on either way.
+
 # %%
 import math
 
@@ -431,7 +435,7 @@ print(f"test −ELBO {-last['test_objective']:.2f} = −log p(x|z) {-last['test_
 print(f"before training it was {-before['objective']:.2f} = {-before['rec']:.2f} + {before['kl']:.2f}; logits of 0 cost {784 * math.log(2):.2f}")
 
 # %% [markdown]
-# The KL **rises** from almost 0. It is the price in nats of telling images apart, and a fresh network tells nothing. The parts add up to the loss, on screen, in one unit.
+# The KL **rises** from almost 0 (and overshoots in the first epoch). It is the price in nats of telling images apart, and a fresh network tells nothing. The parts add up to the loss, on screen, in one unit.
 #
 # > **From the notes** (001, line 92; 002, line 52). "q is made a zero-mean Gaussian": the KL pulls each posterior towards the prior, and if all of them got there the code would say nothing: that is collapse,
 # > not the aim. The high-variance gradient of the naive estimator is the one for $\phi$, not $\theta$.
@@ -588,7 +592,7 @@ plots.images(rows, "The prior decoded: the autoencoder was never asked about the
 
 # %% [markdown]
 # In two dimensions there is little room to get lost in, and the autoencoder does better: it spends no nats on noise, its strokes are sharper, its cloud happens to lie where the prior is. With twenty latents its cloud lies
-# off-centre and several times as long as wide, and some digits hardly ever come out of the prior. Nothing in its loss says where codes should be. In the VAE the KL does: centred, nearly round, every class present.
+# off-centre and several times as long as wide, and some digits hardly ever come out of the prior. Nothing in its loss says where codes should be. In the VAE the KL does: nearer to the centre, rounder, every class present.
 # But look at the share recognised: the VAE's draws are still far from real digits. The KL pulls each posterior to the prior, which is not the same as filling the prior; lesson 07 returns to those holes.
 #
 # > **From the notes** (000, line 101; 004, lines 42–53). "The prior has no effect" since it has no parameters: it has none, but it sets the KL, and with it every number in the VAE's column. (The notes write $p(x)=\mathcal N(0,I)$
