@@ -80,7 +80,7 @@ class GaussianVAE(VAE):
         super().__init__(enc, dec, d)
         if sigma is not None and not sigma > 0:
             raise ValueError(f"sigma: got {sigma}, wanted a positive number, or None to learn it")
-        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma or 0.5)), requires_grad=sigma is None)
+        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma or 0.2)), requires_grad=sigma is None)
 
     def p_x(self, z):
         return normal(self.dec(z), self.log_sigma.exp())
