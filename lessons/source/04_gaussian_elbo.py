@@ -620,7 +620,7 @@ def trained_pair(d, seed):
     ae = models.AE(nets.mlp(784, 256, d), nets.mlp(d, 256, 784), d)
     pair = {f"AE, {d}": ae, f"VAE, {d}": new_vae(d, seed=seed)}
     for model in pair.values():
-        training.fit(model, x[:10_000], epochs=8, lr=3e-3, seed=seed, **recipe)
+        training.fit(model, x[:10_000], epochs=6, lr=3e-3, seed=seed, **recipe)
     return pair
 
 
@@ -854,7 +854,7 @@ sets = {"training images": torch.bernoulli(small), "test images": x_test[:5000]}
 curves = {name: [] for name in sets}
 for d in numbers:
     model = new_vae(d)
-    training.fit(model, small, epochs=20, lr=3e-3, **recipe)
+    training.fit(model, small, epochs=16, lr=3e-3, **recipe)
     for name, images in sets.items():
         curves[name].append(-training.evaluate(model, images)["objective"])
     q = model.q_z(x_test[:5000])
