@@ -9,7 +9,7 @@ NBVAL  := $(BIN)/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider -
 .PHONY: help setup lab test check lessons figures bench lint clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready  ## virtual environment, pinned packages, library (quick when nothing changed)
 

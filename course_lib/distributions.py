@@ -1,12 +1,20 @@
 """The densities of the course: torch.distributions objects over whole vectors.
 
 Each `log_prob` gives one number per example, summed over the last axis. Parameters come out of networks and are not
-validated: a NaN there has to reach the loss, where `training.fit` reports it in words. Values are validated.
+validated: a NaN there has to reach the loss, where `training.fit` reports it in words. Pixels are.
 """
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+)
 from torch.distributions import kl_divergence as closed_form_kl
 from torch.nn import functional as F
 
@@ -26,7 +34,9 @@ def gaussian(params: Tensor) -> Independent:
 
 def mixture(log_weights: Tensor, params: Tensor) -> MixtureSameFamily:
     """Σ_c softmax(log_weights)_c N(mu_c, diag(exp(log_var_c))): log_weights (C,), params (C, 2D)."""
-    return MixtureSameFamily(Categorical(logits=log_weights), gaussian(params), validate_args=False)
+    return MixtureSameFamily(
+        Categorical(logits=log_weights, validate_args=False), gaussian(params), validate_args=False
+    )
 
 
 def product(q: Independent, p: Independent) -> Independent:
@@ -75,6 +85,24 @@ class GreyPixels(BinaryPixels):
     """
 
     def check(self, value: Tensor) -> None:
-        low, high = (v.item() for v in value.aminmax())
-        if low < 0 or high > 1:
-            raise ValueError(f"x: got pixels from {low:.4g} to {high:.4g}, wanted [0, 1]")
+        _check_unit(value)
+
+
+class UnitPixels(Independent):
+    """Grey pixels in [0, 1] with a density there: the continuous Bernoulli of each logit (arXiv:1907.06845).
+
+    Raises ValueError on a pixel outside [0, 1].
+    """
+
+    def __init__(self, logits: Tensor):
+        super().__init__(ContinuousBernoulli(logits=logits, validate_args=False), 1, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        _check_unit(value)
+        return super().log_prob(value)
+
+
+def _check_unit(value: Tensor) -> None:
+    low, high = torch.stack(value.aminmax()).tolist()  # one wait for the device, not two
+    if not (low >= 0 and high <= 1):  # so that NaN fails, too
+        raise ValueError(f"x: got pixels from {low:.4g} to {high:.4g}, wanted [0, 1]")

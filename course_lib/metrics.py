@@ -5,32 +5,30 @@ import math
 import torch
 from torch import Tensor, nn
 
+from course_lib.arguments import whole_number
 from course_lib.distributions import BinaryPixels
 from course_lib.nets import mlp
+from course_lib.training import evaluating, seeded
 
 
-@torch.inference_mode()
 def log_px(model: nn.Module, x: Tensor, *y: Tensor, k: int = 1000, batch: int = 100) -> tuple[Tensor, Tensor]:
     """log p(x) ≈ log (1/k) Σ_i w_i with w_i = p(x, z_i)/q(z_i|x), z_i ~ q(z|x), and the effective sample size.
 
-    Both (B,), nats. On average too low, and by a lot where the effective sample size (Σw)²/Σw² is near 1: a few
-    samples carry the sum, and those that q hardly ever draws are missing (arXiv:1509.00519).
+    Both (B,), nats. On average between the ELBO and log p(x) (arXiv:1509.00519). A small effective sample size
+    (Σw)²/Σw² is a warning; a large one is no all-clear, since samples that all miss the posterior may agree.
     """
+    k = whole_number("k", k, 1)
     estimates, sizes = [], []
-    for start in range(0, len(x), batch):
-        part = [v[start : start + batch] for v in (x, *y)]
-        logs, done = [], 0
-        while done < k:  # at most 50 samples at a time: (50, 100, 784) floats are 16 MB
-            t = model(*part, k=min(50, k - done))
-            logs.append(t.rec - t.log_ratio)
-            done += len(t.rec)
-        log_w = torch.cat(logs)  # (k, B)
-        estimates.append(log_w.logsumexp(0) - math.log(k))
-        sizes.append((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp())
+    with evaluating(model):
+        for parts in zip(*(v.split(batch) for v in (x, *y)), strict=True):
+            chunks = [min(50, k - done) for done in range(0, k, 50)]  # (50, 100, 784) floats are 16 MB
+            terms = [model(*parts, k=chunk) for chunk in chunks]
+            log_w = torch.cat([t.rec - t.log_ratio for t in terms])  # (k, B)
+            estimates.append(log_w.logsumexp(0) - math.log(k))
+            sizes.append((2 * log_w.logsumexp(0) - (2 * log_w).logsumexp(0)).exp())
     return torch.cat(estimates), torch.cat(sizes)
 
 
-@torch.inference_mode()
 def log_px_grid(model: nn.Module, x: Tensor, n: int = 192, limit: float = 5.0) -> Tensor:
     """log ∫ p(x|z) p(z) dz by the midpoint rule over n² cells of [−limit, limit]²: (B,), nats, for d = 2.
 
@@ -47,7 +45,6 @@ def grid(n: int = 192, limit: float = 5.0, centre: tuple[float, float] = (0.0, 0
     return torch.cartesian_prod(side + centre[0], side + centre[1])
 
 
-@torch.inference_mode()
 def joint_on_grid(
     model: nn.Module, x: Tensor, n: int = 192, limit: float = 5.0, centre: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[Tensor, float]:
@@ -55,7 +52,8 @@ def joint_on_grid(
     if model.d != 2:
         raise ValueError(f"model: has {model.d} latents, wanted 2: a grid over more has too many cells")
     z = grid(n, limit, centre, dtype=x.dtype, device=x.device)
-    rows = [_log_likelihood(model, x, part) + model.p_z().log_prob(part)[:, None] for part in z.split(4096)]
+    with evaluating(model):
+        rows = [_log_likelihood(model, x, part) + model.p_z().log_prob(part)[:, None] for part in z.split(4096)]
     return torch.cat(rows), (2 * limit / n) ** 2
 
 
@@ -75,8 +73,15 @@ def code_cloud(z: Tensor, y: Tensor) -> dict[str, float]:
     The distance of their mean from 0; the longest by the shortest axis of their covariance; the width of the largest
     class by that of the smallest, where a width is the geometric mean of the axes of the class's covariance.
     """
-    axes = torch.linalg.eigvalsh(z.T.cov()).sqrt()
-    widths = torch.stack([(torch.linalg.eigvalsh(z[y == c].T.cov()).log().mean() / 2).exp() for c in y.unique()])
+    few = [c.item() for c in y.unique() if (y == c).sum() <= z.shape[1]]
+    if few:
+        raise ValueError(f"y: got too few codes of class {few}, wanted more than {z.shape[1]} of each for a covariance")
+
+    def axes_of(codes: Tensor) -> Tensor:
+        return torch.linalg.eigvalsh(torch.atleast_2d(codes.T.cov())).sqrt()
+
+    axes = axes_of(z)
+    widths = torch.stack([axes_of(z[y == c]).log().mean().exp() for c in y.unique()])
     return {
         "distance of the mean from 0": z.mean(0).norm().item(),
         "longest / shortest axis": (axes[-1] / axes[0]).item(),
@@ -86,8 +91,7 @@ def code_cloud(z: Tensor, y: Tensor) -> dict[str, float]:
 
 def classifier(x: Tensor, y: Tensor, epochs: int = 5, seed: int = 0) -> nn.Module:
     """A multilayer perceptron (N, X) → (N, C) logits, trained by cross-entropy on images x and labels y."""
-    with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, x.device):
         net = mlp(x.shape[1], 256, int(y.max()) + 1).to(x.device)
         optimizer = torch.optim.Adam(net.parameters(), lr=2e-3, fused=True)
         for _ in range(epochs):
@@ -99,7 +103,7 @@ def classifier(x: Tensor, y: Tensor, epochs: int = 5, seed: int = 0) -> nn.Modul
     return net
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def recognised(net: nn.Module, x: Tensor, level: float = 0.9) -> dict[str, float]:
     """What a classifier makes of images x: the share it is sure of, p ≥ level, and the share of the rarest class."""
     p = net(x).softmax(-1)

@@ -7,9 +7,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import ContinuousBernoulli, Independent
+from torch.distributions import Independent
 
-from course_lib.distributions import BinaryPixels, GreyPixels, gaussian, kl, normal
+from course_lib.distributions import BinaryPixels, GreyPixels, UnitPixels, gaussian, kl, normal
 from course_lib.objectives import Terms
 
 
@@ -70,7 +70,7 @@ class ContinuousBernoulliVAE(VAE):
     """p(x|z) a density on [0, 1]: the Bernoulli's form with its normaliser (Loaiza-Ganem & Cunningham, 1907.06845)."""
 
     def p_x(self, z):
-        return Independent(ContinuousBernoulli(logits=self.dec(z)), 1)
+        return UnitPixels(self.dec(z))
 
 
 class GaussianVAE(VAE):

@@ -70,7 +70,7 @@ def images(
     n_rows, n_columns, _ = table.shape
     figure, axis = picture(size=(scale * n_columns + 1.6 * bool(names), scale * n_rows + 0.5 * bool(title)), alt=alt)
     sheet = table.detach().cpu().reshape(n_rows, n_columns, *shape).transpose(1, 2)
-    axis.imshow(sheet.reshape(n_rows * shape[0], n_columns * shape[1]), vmin=0, vmax=1, interpolation="nearest")
+    axis.imshow(sheet.reshape(n_rows * shape[0], n_columns * shape[1]).numpy(), vmin=0, vmax=1, interpolation="nearest")
     axis.set(xticks=[], title=title)
     axis.set_yticks([(i + 0.5) * shape[0] for i in range(len(names))], names)
     axis.tick_params(length=0)
@@ -138,7 +138,7 @@ def codes(z: Tensor, y: Tensor, title: str = "", alt: str = "", axis=None, limit
     figure = axis.figure if axis is not None else None
     if axis is None:
         figure, axis = picture(size=(6.4, 6), alt=alt)
-    z, y = z.detach().cpu(), y.cpu()
+    z, y = z.detach().float().cpu(), y.cpu()
     for c in y.unique().tolist():
         mine = z[y == c]
         axis.scatter(*mine.T, s=5, alpha=0.5, linewidths=0, color=COLOURS[c % len(COLOURS)])
@@ -163,6 +163,8 @@ def _home(z: Tensor, y: Tensor, c: int) -> tuple[float, float]:
     low, high = z.quantile(0.01, 0).tolist(), z.quantile(0.99, 0).tolist()
     every, *edges = np.histogram2d(*z.T.numpy(), bins=16, range=list(zip(low, high, strict=True)))
     own = np.histogram2d(*z[y == c].T.numpy(), bins=edges)[0]
+    if not own.any():  # the whole class lies further out
+        return tuple(z[y == c].median(0).values.tolist())
     i, j = np.unravel_index((own**2 / (every + 1)).argmax(), own.shape)
     return edges[0][i : i + 2].mean(), edges[1][j : j + 2].mean()
 

@@ -12,7 +12,13 @@ from urllib.parse import urlparse
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from course_lib import ROOT
+
+NAMES = (
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 ARGUMENTS = [
     "--no-sandbox",  # its sandbox needs rights that a container or root does not have
     "--disable-gpu",
@@ -135,14 +141,13 @@ def lab(tmp_path_factory):
         "LabApp": {
             "expose_app_in_browser": True,  # window.jupyterapp, so that a test can run commands
             "extension_manager": "readonly",
-            "news_url": None,
-            "check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
         },
     }
     (config / "jupyter_lab_config.json").write_text(json.dumps(settings))
-    quiet = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
     (config / "labconfig").mkdir()
-    (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(quiet))
+    shutil.copy(
+        ROOT / "course_lib/authoring/default_setting_overrides.json", config / "labconfig"
+    )  # as make setup does
     folders = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     folders |= {f"JUPYTERLAB_{kind}_DIR": str(home / kind.lower()) for kind in ("SETTINGS", "WORKSPACES")}
     environment = {**os.environ, **folders, "IPYTHONDIR": str(home / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}

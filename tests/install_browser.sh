@@ -1,6 +1,7 @@
 #!/bin/sh
 # Widget tests need a Chromium. Installs Debian's where there is none and apt may; else says in one line what to do.
-for name in chromium chromium-browser google-chrome google-chrome-stable; do
+for name in chromium chromium-browser google-chrome google-chrome-stable \
+    "/Applications/Chromium.app/Contents/MacOS/Chromium" "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
     command -v "$name" >/dev/null 2>&1 && exit 0
 done
 if [ "$(id -u)" = 0 ]; then as_root=""; else as_root="sudo -n"; fi

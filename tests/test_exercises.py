@@ -139,6 +139,62 @@ def test_hints_on_the_form_of_an_answer():
     assert "inf or nan" in judge("04.1", lambda mu, log_var: kl(mu, log_var) / 0).hint
 
 
+def test_what_an_answer_printed_is_shown_when_it_is_wrong():
+    def chatty(mu, log_var):
+        print("mu has shape", tuple(mu.shape))
+        return 2 * kl(mu, log_var)
+
+    assert "it printed 'mu has shape (1, 2)'" in judge("04.1", chatty).message
+
+
+def test_a_sign_that_the_mistakes_do_not_list_is_still_named():
+    flipped = judge("04.2", lambda mu, log_var, eps: -(mu + (0.5 * log_var).exp() * eps))
+    assert flipped.hint == "Only the sign is wrong."
+
+
+def test_a_gradient_that_is_wrong_in_one_place_only_is_found():
+    """Right values everywhere; the gradient of the first latent is halved."""
+
+    def sly(mu, log_var):
+        half = torch.cat([mu[:, :1] / 2 + (mu[:, :1] / 2).detach(), mu[:, 1:]], 1)
+        return kl(half, log_var)
+
+    verdict = judge("04.1", sly)
+    assert (verdict.status, verdict.hint) == ("wrong", "Which step cuts the gradient?")
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_a_check_works_where_gradients_are_switched_off(off):
+    with off():
+        assert judge("04.1", kl).status == "right"
+
+
+def test_an_answer_on_another_device_or_layout_is_named():
+    assert "on meta" in judge("04.1", lambda mu, log_var: kl(mu, log_var).to("meta")).message
+    assert "torch.sparse_coo" in judge("04.1", lambda mu, log_var: kl(mu, log_var).to_sparse()).message
+
+
+def test_torchs_own_not_implemented_is_an_error_not_an_empty_answer():
+    def full_covariance(mu, log_var):
+        q = torch.distributions.Independent(torch.distributions.Normal(mu, log_var.exp()), 1)
+        return torch.distributions.kl_divergence(q, torch.distributions.Gamma(1.0, 1.0))
+
+    verdict = judge("04.1", full_covariance)
+    assert verdict.status == "error"
+    assert "NotImplementedError" in verdict.message
+
+
+def test_an_exception_without_a_text_does_not_stop_the_check():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def answer(mu, log_var):
+        raise Mute
+
+    assert "it raised Mute: no message" in judge("04.1", answer).message
+
+
 def test_an_unsolved_stub_is_unsolved():
     def stub(mu, log_var):
         raise NotImplementedError

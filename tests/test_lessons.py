@@ -10,11 +10,13 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
 
 from course_lib import ROOT
 from course_lib.authoring.build import LESSONS, build, sources, write
-from course_lib.exercises.source import CHECK, EXERCISE, as_solved, solved_cells
+from course_lib.exercises.source import EXERCISE, as_solved, solved_cells
+from course_lib.nbval_plugin import CHECK
 
 SOURCES = sources()
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
@@ -71,7 +73,9 @@ def nbval(path: Path) -> tuple[int, dict[str, str], str]:
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
     cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-    ran = re.findall(r'<testcase [^>]*name="[^"]*Cell (\d+)"[^>]*?(/>|>.*?</testcase>)', report.read_text(), re.S)
+    ran = re.findall(
+        r'<testcase [^>]*name="[^"]*Cell (\d+)"[^>]*?(/>|>.*?</testcase>)', report.read_text(encoding="utf-8"), re.S
+    )
     assert len(ran) == len(cells), done.stdout[-2000:]
     result = {cells[int(n)].id: "failed" if "<failure" in rest or "<error" in rest else "passed" for n, rest in ran}
     return done.returncode, result, done.stdout
@@ -145,8 +149,9 @@ def test_every_picture_of_a_lesson_exists_and_has_a_text(source):
     for text, target in re.findall(r"!\[(.*?)\]\((.*?)\)", source.read_text(encoding="utf-8")):
         assert len(text) > 20
         assert (LESSONS / target).exists()
-    for call in re.findall(r"plots\.(?:images|codes|lines|manifold|picture)\(.*?\n(?=\S|$)", source.read_text(), re.S):
-        assert "alt=" in call or "alt =" in call, call[:80]
+    for cell in jupytext.read(source).cells:
+        if cell.cell_type == "code" and re.search(r"plots\.(images|codes|lines|manifold|picture)\(", cell.source):
+            assert re.search(r"\balt ?=", cell.source), cell.source[:80]
 
 
 @lessons
@@ -199,6 +204,15 @@ def test_a_solved_lesson_runs_on_mnist(source, tmp_path, monkeypatch):
 
 @lessons
 @pytest.mark.slow
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_solved_lesson_runs_on_a_gpu(source, tmp_path):
+    code, _, out = nbval(in_folder(build(source, solved=True), tmp_path / "gpu", f"{source.stem}.ipynb"))
+    assert code == 0, out[-4000:]
+
+
+@lessons
+@pytest.mark.slow
 def test_a_shipped_lesson_reaches_its_end_and_then_fails_exactly_its_checks(source, tmp_path, offline):
     """Run All and save, which makes "not solved yet" the saved output; then nbval on what was saved."""
     notebook = nbformat.read(LESSONS / f"{source.stem}.ipynb", 4)
@@ -238,6 +252,18 @@ def test_nbval_fails_exactly_the_unsolved_checks(source, state, tmp_path, offlin
     code, cells, _ = nbval(in_folder(notebook, tmp_path / "check", f"{source.stem}.ipynb"))
     assert code == 1
     assert {id for id, result in cells.items() if result == "failed"} == check_cells(notebook)
+
+
+@pytest.mark.slow
+def test_nbval_leaves_other_checks_alone_and_misses_no_exercise(tmp_path, offline):
+    """A notebook with a check of its own, and with only one of the course's: six are said to be missing."""
+    notebook = only_exercises(build(SOURCES[0], solved=True))
+    notebook.cells = [c for c in notebook.cells if not c.id.startswith("check-") or c.id == "check-04-1"]
+    notebook.cells[0].source += '\nmine = lambda *a: print(a)\ndef other(check):\n    check("99.1", 1)\nother(mine)'
+    code, _, out = nbval(in_folder(notebook, tmp_path / "other", "other.ipynb"))
+    assert code == 0, out
+    assert "○ not yet 04.2   (its check is not in the notebook)" in out
+    assert f"1 of {len(solved_cells('04'))} exercises right" in out
 
 
 @pytest.mark.slow

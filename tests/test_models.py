@@ -205,14 +205,70 @@ def test_wrong_shapes_name_the_argument():
 
 def test_sampling_does_not_depend_on_train_or_eval_mode():
     model, x = small(), torch.ones(3, 6, dtype=F64)
-    for mode in (model.train, model.eval):
-        mode()
+    drawn = []
+    for mode in (True, False):
+        model.train(mode)
         torch.manual_seed(0)
-        first = model(x)
-        assert first.z.std() > 0
-        torch.manual_seed(0)
-        torch.testing.assert_close(first.z, model(x).z)
+        drawn.append(model(x).z)
+    assert torch.equal(*drawn)
     assert not torch.equal(model(x).z, model(x).z)
+
+
+def test_log_px_draws_exactly_k(monkeypatch):
+    model, drawn = small(), []
+    forward = type(model).forward
+
+    def counting(self, x, *y, k=1):
+        drawn.append(k)
+        return forward(self, x, *y, k=k)
+
+    monkeypatch.setattr(type(model), "forward", counting)
+    estimate, size = metrics.log_px(model, torch.ones(3, 6, dtype=F64), k=120)
+    assert drawn == [50, 50, 20]
+    assert estimate.shape == size.shape == (3,)
+
+
+def test_infinite_logits_of_a_certain_pixel_cost_nothing_and_of_a_wrong_one_everything():
+    p = distributions.BinaryPixels(torch.tensor([300.0, -300.0]))
+    assert p.log_prob(torch.tensor([[1.0, 0.0], [0.0, 0.0]])).tolist() == [0.0, -300.0]
+
+
+def test_nan_pixels_are_no_pixels():
+    for kind in (models.VAE, models.GreyVAE, models.ContinuousBernoulliVAE):
+        with pytest.raises(ValueError, match="x: got"):
+            small(kind)(torch.full((1, 6), float("nan"), dtype=F64))
+
+
+def test_code_cloud_measures_a_cloud_that_is_known():
+    torch.manual_seed(0)
+    y = torch.arange(60_000) % 2
+    z = torch.randn(60_000, 2, dtype=F64) * torch.where(y[:, None] == 0, 1.0, 3.0) * torch.tensor([2.0, 1.0]) + 5.0
+    found = metrics.code_cloud(z, y)
+    assert found["distance of the mean from 0"] == pytest.approx(50**0.5, rel=0.01)
+    assert found["longest / shortest axis"] == pytest.approx(2, rel=0.02)
+    assert found["widest / narrowest class"] == pytest.approx(3, rel=0.02)
+    assert metrics.code_cloud(z[:, :1], y)["longest / shortest axis"] == 1
+    with pytest.raises(ValueError, match=r"y: got too few codes of class \[7\]"):
+        metrics.code_cloud(z[:5], torch.tensor([1, 1, 1, 1, 7]))
+
+
+def test_recognised_counts_sure_answers_and_the_rarest_class():
+    def net(x):
+        return x.log()
+
+    p = torch.tensor([[0.9, 0.05, 0.05], [0.95, 0.05, 0.0], [0.2, 0.8, 0.0], [0.1, 0.6, 0.3]])
+    assert metrics.recognised(net, p) == {"share recognised": 0.5, "share of the rarest class": 0.0}
+
+
+def test_classifier_learns_what_can_be_learned_and_repeats_itself():
+    torch.manual_seed(0)
+    y = torch.arange(600) % 3
+    x = torch.eye(3)[y].repeat(1, 4) + 0.3 * torch.randn(600, 12)
+    nets_ = [metrics.classifier(x, y, seed=s) for s in (0, 0, 1)]
+    assert (nets_[0](x).argmax(-1) == y).float().mean() > 0.95
+    a, b, c = (net(x) for net in nets_)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
 
 
 def test_an_autoencoder_reports_its_squared_error():

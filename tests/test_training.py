@@ -145,6 +145,10 @@ def test_one_cycle_rises_then_falls():
         ({"lr": 0.0}, "lr: got 0.0"),
         ({"lr": float("nan")}, "lr: got nan"),
         ({"test": (torch.zeros(3, 6), torch.zeros(3))}, "test: got 2 tensors, wanted 1"),
+        ({"test": torch.zeros(3, 6, dtype=torch.uint8)}, "test: got dtype torch.uint8"),
+        ({"test": torch.zeros(3, 7)}, r"test: got \(3, 7\) on cpu, wanted examples like x, \(4, 6\) on cpu"),
+        ({"k": 0}, "k: got 0"),
+        ({"epochs": True}, "epochs: got True"),
     ],
 )
 def test_bad_arguments_are_named(change, message):
@@ -165,6 +169,96 @@ def test_evaluate_does_not_depend_on_its_batch():
     assert at_once["kl"] == pytest.approx(in_parts["kl"], abs=1e-5)
     assert at_once["objective"] == pytest.approx(in_parts["objective"], abs=0.05)
     assert training.evaluate(model, x) == training.evaluate(model, x)
+
+
+def test_schedule_scales_every_step():
+    model = vae()
+    before = {name: v.clone() for name, v in model.state_dict().items()}
+    seen = []
+
+    def nothing(progress):
+        seen.append(progress)
+        return 0.0
+
+    training.fit(model, pictures(100), epochs=2, batch=25, schedule=nothing)
+    assert seen == pytest.approx([i / 8 for i in range(8)])
+    for name, v in model.state_dict().items():
+        assert torch.equal(v, before[name])
+
+
+def test_fit_draws_k_samples_in_training_and_for_the_test_set():
+    drawn = []
+
+    def objective(t):
+        drawn.append(len(t.rec))
+        return objectives.importance_weighted_bound(t)
+
+    history = training.fit(vae(), pictures(), epochs=1, k=3, objective=objective, test=pictures(seed=1))
+    assert set(drawn) == {3}
+    assert history["test_objective"][0] > history["test_rec"][0] - history["test_kl"][0] - 0.5
+
+
+def test_the_test_objective_is_the_objective_not_the_elbo():
+    history = training.fit(
+        vae(), pictures(), epochs=1, test=pictures(), objective=lambda t: 0 * t.rec.mean() - t.kl.mean()
+    )
+    assert history["test_objective"] == pytest.approx([-v for v in history["test_kl"]])
+
+
+def test_without_a_seed_noise_goes_on_with_the_callers_generator():
+    torch.manual_seed(3)
+    model = vae()
+    assert training.evaluate(model, pictures(), seed=None) != training.evaluate(model, pictures(), seed=None)
+    assert training.evaluate(model, pictures(), seed=0) == training.evaluate(model, pictures(), seed=0)
+
+
+def test_start_at_mean_makes_a_blind_decoder_draw_the_mean_image():
+    model, x = vae(), pictures()
+    with torch.no_grad():
+        model.dec[-1].weight.zero_()
+    training.start_at_mean(model, x)
+    torch.testing.assert_close(model.decode(torch.randn(3, 2)), x.mean(0).clamp(0.001, 0.999).expand(3, -1))
+    model.dec.append(torch.nn.Sigmoid())
+    with pytest.raises(ValueError, match="model: its decoder ends in Sigmoid"):
+        training.start_at_mean(model, x)
+
+
+def test_a_gradient_that_is_no_number_is_found_before_it_is_kept():
+    """The loss is finite, its gradient is not: sqrt at 0."""
+    model = vae()
+    before = {name: v.clone() for name, v in model.state_dict().items()}
+    with pytest.raises(FloatingPointError, match="epoch 1"):
+        training.fit(model, pictures(20), epochs=1, objective=lambda t: t.rec.mean() + (0 * t.kl).sqrt().mean())
+    for name, v in model.state_dict().items():
+        assert torch.equal(v, before[name])
+
+
+@pytest.mark.parametrize("kind", [models.VAE, models.GreyVAE, models.GaussianVAE, models.ContinuousBernoulliVAE])
+def test_a_learning_rate_that_explodes_is_reported_in_words(kind):
+    torch.manual_seed(0)
+    model = kind(nets.mlp(6, 8, 4), nets.mlp(2, 8, 6), 2)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        training.fit(model, pictures(), epochs=3, lr=1e30)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_evaluation_leaves_no_trace_in_the_model():
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(
+        torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(), torch.nn.Linear(8, 4)
+    )
+    model = models.VAE(encoder, nets.mlp(2, 6), 2)
+    for mode in (True, False):
+        model.train(mode)
+        training.evaluate(model, pictures())
+        metrics.log_px(model, pictures(10), k=3)
+        assert model.training == encoder[1].training == mode
+        assert encoder[1].num_batches_tracked == 0
+
+
+def test_no_progress_bar_in_a_log(capfd):
+    training.fit(vae(), pictures(), epochs=1)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.gpu

@@ -11,6 +11,7 @@ output, adds the folded hints behind it, names cells and sets the slides. The sa
 import argparse
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -20,7 +21,8 @@ from nbformat.v4 import new_markdown_cell, new_output
 
 from course_lib import ROOT
 from course_lib.exercises.judge import exercise, right_message
-from course_lib.exercises.source import CHECK, as_solved, as_stub
+from course_lib.exercises.source import as_solved, as_stub
+from course_lib.nbval_plugin import CHECK
 
 LESSONS = ROOT / "lessons"
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
@@ -87,8 +89,9 @@ def _name(cell: NotebookNode, id: str, *tags: str) -> None:
 
 def _steady_id(lesson: str, source: str, taken: set[str]) -> str:
     """From the cell's text: a cell put in elsewhere changes no other cell's id."""
-    for salt in range(99):
-        id = f"{lesson}-{hashlib.sha256(f'{source}{salt or str()}'.encode()).hexdigest()[:8]}"
+    for salt in ["", *range(1, 99)]:
+        text = f"{source}{salt}"
+        id = f"{lesson}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         if id not in taken:
             return id
     raise ValueError(f"lesson {lesson}: too many cells with the text {source[:40]!r}")
@@ -108,7 +111,13 @@ def main() -> None:
     parser.add_argument("lesson", nargs="?", help='one lesson, "04"; all when left out')
     parser.add_argument("--solved", type=Path, metavar="FOLDER", help="write solved lessons there instead")
     given = parser.parse_args()
-    for source in sources(given.lesson):
+    try:
+        found = sources(given.lesson)
+    except ValueError as error:
+        parser.error(str(error))
+    if given.solved:
+        shutil.copytree(LESSONS / "figures", given.solved / "figures", dirs_exist_ok=True)
+    for source in found:
         path = (given.solved or LESSONS) / f"{source.stem}.ipynb"
         write(build(source, solved=given.solved is not None), path)
         print(path)

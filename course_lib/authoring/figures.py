@@ -2,7 +2,8 @@
 
     python -m course_lib.authoring.figures 04
 
-A lesson that opens with its own result, and the README, show these files.
+A lesson that opens with its own result shows these files. traversal.png, in the README, is a screenshot of lesson 04's
+widget in JupyterLab.
 """
 
 import argparse

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.data.arguments import the_device, whole_number
+from course_lib.arguments import the_device, whole_number
 
 PIXELS = 28
 BOX = 20  # px: the longer side of the ink, as in MNIST

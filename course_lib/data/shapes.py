@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.data.arguments import the_device, whole_number
+from course_lib.arguments import the_device, whole_number
 
 SPRITE_FACTORS = {"shape": 3, "scale": 6, "rotation": 40, "x": 32, "y": 32}  # slowest to fastest in the flat index
 SPRITE_SHAPES = ("square", "ellipse", "heart")

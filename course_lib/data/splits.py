@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.arguments import the_device, whole_number
 from course_lib.data import mnist
-from course_lib.data.arguments import the_device, whole_number
 from course_lib.data.handwriting import strokes
 
 SPLITS = {

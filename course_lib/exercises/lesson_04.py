@@ -159,17 +159,17 @@ _PIXELS = [
         {"x": _black_and_white(3, 7, seed=3, dtype=_f64), "logits": _normal(3, 7, seed=4, dtype=_f64)},
     ),
     Case(
-        "logits of −100 and 100",
+        "logits of −200 and 200",
         {
             "x": torch.tensor([[1.0, 1, 0, 0], [0, 1, 0, 1]]),
-            "logits": torch.tensor([[-100.0, 100, 100, -100], [100, -100, -100, 100]]),
+            "logits": torch.tensor([[-200.0, 200, 200, -200], [200, -200, -200, 200]]),
         },
     ),
     Case(
-        "logits of −100 and 100, in float64",
+        "logits of −200 and 200, in float64",
         {
             "x": torch.tensor([[1.0, 1, 0, 0]], dtype=_f64),
-            "logits": torch.tensor([[-100.0, 100, 100, -100]], dtype=_f64),
+            "logits": torch.tensor([[-200.0, 200, 200, -200]], dtype=_f64),
         },
     ),
     Case("five digits", {"x": _black_and_white(5, 784, seed=5), "logits": _normal(5, 784, seed=6, scale=3)}),
@@ -196,11 +196,15 @@ BERNOULLI = Exercise(
             lambda x, logits: (x * torch.sigmoid(logits).log() + (1 - x) * (1 - torch.sigmoid(logits)).log()).sum(-1),
         ),
         Mistake(
-            "A small number inside the log hides the overflow, but a confident mistake then costs 18 nats instead of 100. "
+            "A small number inside the log hides the overflow, but a confident mistake then costs 18 nats instead of 200. "
             "Stay with the logits.",
             lambda x, logits: (
                 x * (torch.sigmoid(logits) + 1e-8).log() + (1 - x) * (1 - torch.sigmoid(logits) + 1e-8).log()
             ).sum(-1),
+        ),
+        Mistake(
+            "binary_cross_entropy on probabilities stops at 100 nats a pixel, since the sigmoid has rounded to 0 or 1. Stay with the logits.",
+            lambda x, logits: -F.binary_cross_entropy(torch.sigmoid(logits), x, reduction="none").sum(-1),
         ),
         Mistake(
             "The sign is that of a loss. A log-likelihood of pixels is never positive.",
@@ -378,10 +382,10 @@ NEGATIVE_ELBO = Exercise(
     ]
     + [
         Case(
-            "logits of ±100, log-variances of ±10",
+            "logits of ±200, log-variances of ±10",
             {
                 "x": torch.tensor([[1.0, 0, 1], [0, 0, 1]]),
-                "logits": torch.tensor([[-100.0, 100, 100], [-100, 100, 0]]),
+                "logits": torch.tensor([[-200.0, 200, 200], [-200, 200, 0]]),
                 "mu": torch.tensor([[0.0, 3], [1, -1]]),
                 "log_var": torch.tensor([[-10.0, 10], [10, -10]]),
             },
@@ -409,6 +413,12 @@ NEGATIVE_ELBO = Exercise(
         Mistake(
             "The batch is summed. Its mean makes losses of different batch sizes comparable.",
             lambda x, logits, mu, log_var: (-_rec(x, logits) + _kl_oracle(mu, log_var)).sum(),
+        ),
+        Mistake(
+            "binary_cross_entropy on probabilities stops at 100 nats a pixel, since the sigmoid has rounded to 0 or 1. Stay with the logits.",
+            lambda x, logits, mu, log_var: (
+                F.binary_cross_entropy(torch.sigmoid(logits), x, reduction="none").sum(-1) + _kl_oracle(mu, log_var)
+            ).mean(),
         ),
         Mistake(
             "The KL is not there: this is an autoencoder with noise.",

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from course_lib import ROOT
 
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(?:\n|\Z)", re.M | re.S)
 EXERCISE = re.compile(r'^# %%[^\n]*\bexercise="(\d\d\.\d+)"[^\n]*\n(.*?)(?=^# %%|\Z)', re.M | re.S)
-CHECK = re.compile(r'\bcheck\("(\d\d\.\d+)"')
 
 
 def lesson_source(lesson: str) -> Path:
@@ -44,9 +45,7 @@ def solved_cells(lesson: str) -> dict[str, str]:
 @functools.cache
 def course_functions(lesson: str) -> dict[str, Callable]:
     """Function name → the course's own answer; later exercises see the functions of earlier ones, as in the lesson."""
-    import torch
-
     names: dict = {"torch": torch, "math": math, "F": torch.nn.functional}
     for number, cell in solved_cells(lesson).items():
         exec(compile(cell, f"<solution {number}>", "exec"), names)
-    return names
+    return {name: value for name, value in names.items() if not name.startswith("_") and callable(value)}

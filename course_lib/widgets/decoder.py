@@ -1,10 +1,9 @@
 """A decoder small enough to travel: its layers as a list and its weights as bytes, for `mlp.js` to run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
+
+from course_lib.training import evaluating
 
 MOST_WEIGHTS = 4_000_000  # 16 MB as float32; above that a kernel round trip is quicker than the browser anyway
 
@@ -26,20 +25,6 @@ LINKS = {
     "sigmoid": torch.sigmoid,
     "continuous": lambda out: torch.distributions.ContinuousBernoulli(logits=out, validate_args=False).mean,
 }
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """No gradients, no dropout; every module is handed back in the mode it was in."""
-    modes = [(m, m.training) for m in model.modules()] if isinstance(model, nn.Module) else []
-    try:
-        if modes:
-            model.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def flat(module: nn.Module) -> list[nn.Module]:

@@ -8,8 +8,9 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
+from course_lib.training import evaluating
 from course_lib.widgets.base import CourseWidget, files
-from course_lib.widgets.decoder import evaluating, portable
+from course_lib.widgets.decoder import portable
 from course_lib.widgets.pictures import grid_png
 
 MOST_CODES = 3000  # points in the backdrop: more hide each other
@@ -76,14 +77,18 @@ class LatentTraversal(CourseWidget):
         if train is not None and not callable(train):
             raise ValueError(f"train: got {type(train).__name__}, wanted a function without arguments, or None")
         self.limit, self._fixed, self._train = float(limit or 3), limit is not None, train
-        like = next(iter(model.parameters()), torch.zeros(1)) if isinstance(model, nn.Module) else torch.zeros(1)
-        self._like = {"device": like.device, "dtype": like.dtype}
         self._x, self._classes, labels = self._backdrop(x, y)
         self._training = threading.Lock()
         self.what = f"latent traversal over {self.d} latent{'s' if self.d > 1 else ''}"
         super().__init__(z=[0.0] * self.d, labels=labels)
         self.refresh()
         self.on_msg(self._answer)
+
+    @property
+    def _like(self) -> dict:
+        """Where the model computes now: training may have moved it since the widget was made."""
+        p = next(iter(self.model.parameters() if isinstance(self.model, nn.Module) else ()), torch.zeros(1))
+        return {"device": p.device, "dtype": p.dtype}
 
     # --- what the model says ---------------------------------------------------------------------------------
 
@@ -150,8 +155,8 @@ class LatentTraversal(CourseWidget):
                 text = self._train()
                 self.refresh()
                 self.say("one more epoch trained" if text is None else str(text))
-            self.busy = False
         finally:
+            self.busy = False
             self._training.release()
 
     def still(self) -> bytes:
@@ -192,7 +197,7 @@ class LatentTraversal(CourseWidget):
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _backdrop(self, x, y) -> tuple[Tensor | None, list[str], bytes]:
-        """A part of x on the model's device, the names of the classes, and each example's class as a byte."""
+        """A part of x, the names of the classes, and each example's class as a byte."""
         pixels = self.shape[0] * self.shape[1]
         if x is None:
             if y is not None:
@@ -215,13 +220,13 @@ class LatentTraversal(CourseWidget):
             if len(names) > 256:
                 raise ValueError(f"y: got {len(names)} classes, wanted at most 256")
             classes, labels = [str(v) for v in names.tolist()], index[chosen].to(torch.uint8).numpy().tobytes()
-        return x[chosen.to(x.device)].to(**self._like), classes, labels
+        return x[chosen.to(x.device)], classes, labels
 
     def _codes(self) -> Tensor:
         if self._x is None:
             return torch.zeros(0, self.d)
         with evaluating(self.model):
-            codes = self.model.encode(self._x).float().cpu()
+            codes = self.model.encode(self._x.to(**self._like)).float().cpu()
         if tuple(codes.shape) != (len(self._x), self.d) or not codes.isfinite().all():
             came = f"shape {tuple(codes.shape)}" if codes.isfinite().all() else "NaN or infinity"
             raise ValueError(f"model: encode(x) gives {came}, wanted finite numbers ({len(self._x)}, {self.d})")

@@ -1,4 +1,4 @@
-"""Checks that the data functions share: a bad argument is named, with what came and what was wanted."""
+"""Checks that functions share: a bad argument is named, with what came and what was wanted."""
 
 import operator
 
