@@ -881,3 +881,34 @@ def test_without_a_browser_tests_skip_but_fail_where_they_count(monkeypatch, var
         monkeypatch.setenv(variable, "1")
     with pytest.raises(outcome, match="no browser"):
         no_browser("no browser: none found")
+
+
+# --- limits and moves ---------------------------------------------------------------------------------------
+
+
+def test_a_decoder_too_heavy_to_travel_stays_in_the_kernel(monkeypatch):
+    monkeypatch.setattr("course_lib.widgets.decoder.MOST_WEIGHTS", 1000)
+    assert LatentTraversal(Model()).decoder == {}
+
+
+def test_one_request_decodes_no_more_points_than_allowed(monkeypatch):
+    monkeypatch.setattr("course_lib.widgets.traversal.MOST_POINTS", 3)
+    widget, sent = LatentTraversal(Convolutional()), []
+    monkeypatch.setattr(widget, "send", lambda content, buffers: sent.append(buffers[0]))
+    widget._answer(widget, {"do": "decode", "id": 1, "points": [[0, 0]] * 50}, [])
+    assert len(sent[0]) == 3 * 784
+
+
+def test_the_widget_follows_a_model_that_training_moved(examples):
+    model = Model()
+    widget = LatentTraversal(model, *examples)
+    model.double()
+    widget.refresh()
+    assert widget.decode(torch.zeros(1, 2)).shape == (1, 784)
+
+
+def test_a_training_that_exits_does_not_leave_the_button_busy():
+    widget = LatentTraversal(Model(), train=lambda: sys.exit(1))
+    with pytest.raises(SystemExit):
+        widget.train_once()
+    assert not widget.busy
