@@ -44,11 +44,11 @@ clean:  ## remove the virtual environment and everything built
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e .
 	mkdir -p $(VENV)/etc/jupyter/labconfig  # no news pop-up, no look-up of updates
 	cp course_lib/authoring/default_setting_overrides.json $(VENV)/etc/jupyter/labconfig/
 	touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e ".[test]"
 	touch $@

@@ -14,6 +14,7 @@ SUBMODULES = (
     "authoring",
     "data",
     "distributions",
+    "estimators",
     "exercises",
     "metrics",
     "models",
