@@ -57,6 +57,20 @@ def joint_on_grid(
     return torch.cat(rows), (2 * limit / n) ** 2
 
 
+def posterior_around(model: nn.Module, x: Tensor, n: int = 200) -> tuple[Tensor, list[float]]:
+    """p(z|x) of one image x (1, X) on n² cells around its peak and around the mean of q: (n, n), z_1 first, and extent.
+
+    The coarse grid finds the peak, a fine one is laid over both places: (left, right, bottom, top), sums to 1 there.
+    """
+    peak = grid(384, dtype=x.dtype, device=x.device)[joint_on_grid(model, x, 384)[0].argmax()]
+    mean, sd = (v[0].detach() for v in (model.q_z(x).mean, model.q_z(x).stddev))
+    reach = (mean - peak).abs().max().item() + max(0.2, 4 * sd.max().item())
+    centre = ((mean + peak) / 2).tolist()
+    log_joint, _ = joint_on_grid(model, x, n, reach, tuple(centre))
+    extent = [centre[0] - reach, centre[0] + reach, centre[1] - reach, centre[1] + reach]
+    return log_joint.softmax(0).reshape(n, n), extent
+
+
 def _log_likelihood(model: nn.Module, x: Tensor, z: Tensor) -> Tensor:
     """log p(x_b|z_g) for all pairs, (G, B)."""
     p = model.p_x(z)

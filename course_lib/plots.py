@@ -34,8 +34,6 @@ plt.style.use(
         },
     ]
 )
-__all__ = ["COLOURS", "Ellipse", "LiveHistory", "Picture", "codes", "history", "images", "lines", "manifold", "picture"]
-
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]
 
 
@@ -167,6 +165,20 @@ def _home(z: Tensor, y: Tensor, c: int) -> tuple[float, float]:
         return tuple(z[y == c].median(0).values.tolist())
     i, j = np.unravel_index((own**2 / (every + 1)).argmax(), own.shape)
     return edges[0][i : i + 2].mean(), edges[1][j : j + 2].mean()
+
+
+def posteriors(panels: Mapping[str, tuple], alt: str = "", shape: tuple[int, int] = (28, 28)) -> Figure:
+    """For each {title: (image (1, X), density (n, n), extent, q)}: the image, p(z|x) in blue, q at two σ an ellipse."""
+    figure, axes = picture(1, 2 * len(panels), size=(7 * len(panels), 4), alt=alt, width_ratios=(1, 3) * len(panels))
+    for (small, axis), (title, panel) in zip(axes.reshape(-1, 2), panels.items(), strict=True):
+        image, density, extent, q = panel
+        mean, sd = (v[0].detach().cpu() for v in (q.mean, q.stddev))
+        axis.imshow(density.T.cpu().numpy(), origin="lower", extent=extent, cmap="Blues")
+        axis.add_patch(Ellipse(mean.tolist(), *(4 * sd).tolist(), fill=False, color="black", lw=2))
+        axis.set(xlabel="$z_1$", ylabel="$z_2$", title=title)
+        small.imshow(image.reshape(shape).cpu().numpy())
+        small.axis("off")
+    return figure
 
 
 def manifold(decoded: Tensor, title: str = "", alt: str = "", shape: tuple[int, int] = (28, 28)) -> Figure:

@@ -228,6 +228,24 @@ def test_log_px_draws_exactly_k(monkeypatch):
     assert estimate.shape == size.shape == (3,)
 
 
+def test_posterior_around_a_point_is_the_posterior():
+    torch.manual_seed(0)
+    model = models.LinearVAE(5, 2, sigma=0.4).double()
+    x = torch.randn(1, 5, dtype=F64)
+    w, m = model.dec.weight.detach(), model.dec.bias.detach()
+    covariance = torch.linalg.inv(torch.eye(2, dtype=F64) + w.T @ w / model.log_sigma.exp() ** 2)
+    mean = covariance @ w.T @ (x[0] - m).detach() / model.log_sigma.exp() ** 2
+    density, (left, right, bottom, top) = metrics.posterior_around(model, x, n=300)
+    cell = (right - left) / 300
+    assert right - left == pytest.approx(top - bottom)
+    z1 = left + cell * (torch.arange(300, dtype=F64) + 0.5)
+    z2 = bottom + cell * (torch.arange(300, dtype=F64) + 0.5)
+    found = torch.stack([density.sum(1) @ z1, density.sum(0) @ z2])
+    torch.testing.assert_close(found, mean.detach(), rtol=0, atol=1e-3)
+    variance = torch.stack([density.sum(1) @ z1**2, density.sum(0) @ z2**2]) - found**2
+    torch.testing.assert_close(variance, covariance.diagonal().detach(), rtol=0.01, atol=0)
+
+
 def test_infinite_logits_of_a_certain_pixel_cost_nothing_and_of_a_wrong_one_everything():
     p = distributions.BinaryPixels(torch.tensor([300.0, -300.0]))
     assert p.log_prob(torch.tensor([[1.0, 0.0], [0.0, 0.0]])).tolist() == [0.0, -300.0]

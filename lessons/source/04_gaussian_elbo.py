@@ -725,21 +725,15 @@ print(f"16² points instead of 24² move the ELBO by {by_nodes.mean():.4f} on av
 # %%
 order = gap.argsort()
 chosen = {"median": order[150].item(), "worst": order[-1].item()}
-figure, axes = plots.picture(1, 4, size=(14, 4), width_ratios=(1, 3, 1, 3))
-figure.alt = "For the median image the ellipse covers the posterior roughly, for the worst one it lies apart"
-for (small, axis), (name, i) in zip(axes.reshape(2, 2), chosen.items()):
-    image, q = x_test[i : i + 1], vae.q_z(x_test[i : i + 1])
-    mean, sd = q.mean[0].detach().cpu(), q.stddev[0].detach().cpu()
-    peak = metrics.grid(384)[metrics.joint_on_grid(vae, image, n=384)[0].argmax().item()]
-    centre, reach = ((mean + peak) / 2).tolist(), 0.3 + (mean - peak).abs().max().item()
-    log_joint, _ = metrics.joint_on_grid(vae, image, 200, reach, centre)  # a fine grid around both
-    extent = [centre[0] - reach, centre[0] + reach, centre[1] - reach, centre[1] + reach]
-    axis.imshow(log_joint.softmax(0).reshape(200, 200).T.cpu().numpy(), origin="lower", extent=extent, cmap="Blues")
-    axis.add_patch(plots.Ellipse(mean.tolist(), *(4 * sd).tolist(), fill=False, color="black", lw=2))
-    axis.set(xlabel="$z_1$", ylabel="$z_2$", title=f"{name}: gap {gap[i]:.1f} nats")
-    small.imshow(image.reshape(28, 28).cpu().numpy())
-    small.axis("off")
-figure
+panels = {}
+for name, i in chosen.items():
+    image = x_test[i : i + 1]
+    title = f"{name} image: gap {gap[i]:.1f} nats"
+    panels[title] = (image, *metrics.posterior_around(vae, image), vae.q_z(image))
+plots.posteriors(
+    panels,
+    alt="For the median image the ellipse covers the posterior roughly, for the worst one it lies apart",
+)
 
 # %% [markdown]
 # Is it the Gaussian that can't fit, or the encoder that missed? Take the ten images with the largest gaps, give each a $\mu$ and a $\log\sigma^2$ of its own, start at the encoder's, and move them uphill on the ELBO. **Predict** how much of the gaps is left.
