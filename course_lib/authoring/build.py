@@ -4,8 +4,9 @@
     python -m course_lib.authoring.build --solved FOLDER  the same lessons with their solutions, into FOLDER
 
 An exercise is a code cell `# %% exercise="04.1"` with nbgrader's solution marks, followed by a cell that calls
-`check("04.1", ...)`. The builder makes the stub, stores the verdict that a right answer prints as the check cell's
-output, adds the folded hints behind it, names cells and sets the slides. The same source gives the same bytes.
+`check("04.1", ...)`. The builder makes the stub, adds the folded hints behind the check, names cells and sets the
+slides. The same source gives the same bytes. No cell is shipped with an output: a "right" that nobody has earned yet
+would mislead, and what nbval is to expect of a check is known to `course_lib.nbval_plugin`.
 """
 
 import argparse
@@ -17,10 +18,10 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_output
+from nbformat.v4 import new_markdown_cell
 
 from course_lib import ROOT
-from course_lib.exercises.judge import exercise, right_message
+from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import as_solved, as_stub
 from course_lib.nbval_plugin import CHECK
 
@@ -45,8 +46,6 @@ def build(source: Path, solved: bool = False) -> NotebookNode:
             number = found[1]
             if number not in exercises:
                 raise ValueError(f"{source.name}: check {number} comes before its exercise")
-            text = right_message(exercise(number)) + "\n"
-            cell.outputs, cell.execution_count = [new_output("stream", name="stdout", text=text)], 1
             _name(cell, f"check-{number}", "nbval-check-output")
             cells += [cell, _hints(number)]
         else:
