@@ -610,7 +610,7 @@ LatentTraversal(walker, x_test[:2000], y_test[:2000], train=one_more_epoch)
 # Here an autoencoder and a VAE with twenty latents get the same hidden layers, the same black-and-white images, the same steps; the autoencoder's loss is the squared error. Beside them stands your two-latent VAE. A classifier that reads
 # digits then judges 5000 draws from $\mathcal N(0,I)$, decoded: it recognises a picture when it gives one class at least 90 %.
 #
-# **Predict:** of which model are most draws recognised? Which digits does the autoencoder never draw?
+# **Predict:** of which model are most draws recognised? And is there a model that never draws some digit?
 
 # %%
 reader = metrics.classifier(x[:20_000], y[:20_000])
@@ -665,7 +665,7 @@ plots.images(
 
 # %% [markdown]
 # The autoencoder's cloud lies off-centre and several times as long as wide, and some digits never come out of the prior: nothing in its loss says where codes should be. In the VAE the KL does. Its cloud is nearer to 0 and rounder, its
-# classes have equal room, and every digit appears.
+# classes have nearly equal room, and every digit appears.
 #
 # But draw by draw neither is good. The last row says why: decode codes of *images* instead of draws from the prior. With twenty latents both decoders are fine; the prior's draws fall where no code lies. To pull each posterior
 # towards the prior is not the same as to fill the prior, and lesson 07 returns to those holes. With two latents there are fewer holes to fall into, and the doubt is the decoder's own.
@@ -873,7 +873,7 @@ plots.lines(
 
 # %% [markdown]
 # At the optimum a latent that helps nobody has gone back to the prior and costs nothing; after so short a training, spare ones still cost some nats. What the KL does not brake is the decoder's weights: the distance between the curves is
-# theirs, and it grows with the *time* you train on so few images, not with the number of latents. Try 100 epochs for 2 and for 20.
+# theirs. From 5 latents on it does not grow with their number; it grows with the *time* you train on so few images. Try 100 epochs.
 #
 # **Play:** here are twenty latents of section 11. Each strip moves one of them through the place where you stand. Which latents turn one digit into another, and which only lean or thicken it?
 
