@@ -104,11 +104,12 @@ def history(h: Mapping[str, Sequence[float]], epochs: int | None = None) -> Figu
     for axis, name, sign, label in zip(
         axes, ("objective", "rec", "kl"), (-1, -1, 1), ("−ELBO", "−log p(x|z)", "KL"), strict=True
     ):
-        for prefix, style in (("", "training"), ("test_", "test")):
-            if prefix + name in h:
-                values = [sign * v for v in h[prefix + name]]
-                axis.plot(h["epoch"], values, marker="o", label=style)
-                axis.annotate(f" {values[-1]:.1f}", (h["epoch"][-1], values[-1]), va="bottom" if prefix else "top")
+        drawn = {p: [sign * v for v in h[p + name]] for p in ("", "test_") if p + name in h}
+        highest = max(drawn, key=lambda p: drawn[p][-1])
+        for prefix, values in drawn.items():
+            (line,) = axis.plot(h["epoch"], values, marker="o", label="test" if prefix else "training")
+            place = {"va": "bottom" if prefix == highest else "top", "color": line.get_color()}
+            axis.annotate(f" {values[-1]:.1f}", (h["epoch"][-1], values[-1]), **place)
         axis.set(xlabel="epoch", title=f"{label}, nats per image")
         axis.set_xlim(0.8, (epochs or h["epoch"][-1]) + 0.8)
     axes[0].legend()

@@ -20,7 +20,7 @@
 #
 # ![Digits decoded from a grid over a two-dimensional latent plane: neighbours look alike, and one digit turns into the next](figures/04_manifold.png)
 #
-# Each picture above is what one network draws for one pair of numbers. You build that network here.
+# Each picture above is what one network draws for one pair of numbers. You build that network here. (Yours will be folded differently.)
 #
 # *75 minutes for sections 1 to 10, and 45 for the rest, which can wait · builds on lesson 02 (encoder, posterior) and lesson 03 (reparameterization) · seven exercises*
 
@@ -120,7 +120,7 @@ print(f"ELBO {elbo:.6f} + gap {gap:.6f} = {elbo + gap:.6f}")
 print(f"log p(x)                     {log_px:.6f}, apart by {abs(elbo + gap - log_px):.0e}")
 
 # %% [markdown]
-# **Play:** change `mean` and `variance`. Which $q$ makes the gap 0? Predict first; you have seen it two lines above the integrals.
+# **Play:** change `mean` and `variance`. Which $q$ makes the gap 0? Predict first; the text above the cell has named it.
 #
 # > **From the notes** (004, lines 58–91). The notes write $\log p(x) + \mathrm{KL}(q\Vert p(z\mid x)) = \mathbb E_q[\log p(z\mid x)] - \mathrm{KL}(q\Vert p(z))$.
 # > The KL on the left carries a **minus**, it is what the bound lacks; and the expectation is over $\log p(x\mid z)$. Then
@@ -314,6 +314,8 @@ for sigma in (1.0, 0.5, 0.05**0.5, 0.1):
     print(f"σ = {sigma:.4f}: {cost:8.2f} nats, without any error {cost - perfect:7.2f} less{best}")
 
 # %% [markdown]
+# Against the best σ, σ = 1 wastes 802 nats; a perfect decoder would save 20 of them.
+#
 # > **From the notes** (004, lines 125–127, left empty). What to do with continuous outputs: learn $\sigma$, whose optimum is the marked line, or use a density made for
 # > $[0,1]$. A fixed $\sigma=1$ makes errors cheap: in the first line the whole error is worth 20 nats, so no code that costs more than that can pay. Section 13 shows what follows. ("Variance $\sigma$" in lines 151 and 157 is $\sigma^2$.)
 
@@ -409,6 +411,8 @@ for when, terms in (("before", before), ("after", after)):
     print(f"{when:6}: −ELBO {-elbo:.2f} = −log p(x|z) {-rec:.2f} + KL {kl:.2f}")
 
 # %% [markdown]
+# Training lies above test at first because it is a mean over the epoch, and test is measured at its end.
+#
 # The KL ends far above its start. Within the first epoch it leaps up and falls back, when codes that lie too wide for the prior are pulled in (the first training point averages over that); then it **rises** slowly.
 # It pays for telling images apart: a fresh encoder gives every image nearly the same $q$ and pays nothing. The two parts add up to the loss, on screen, in one unit.
 #
@@ -425,11 +429,11 @@ for when, terms in (("before", before), ("after", after)):
 #
 # Both are right on average. B puts an exact number where A has a noisy one. **Predict:** is B the less noisy one, as a value? As a gradient? In a fresh network, and in a trained one?
 #
-# `models.VAE` returns A's bracket as `log_ratio`, $(k, B)$. The cell repeats the estimate many times and compares variances, with 20 latents and three seeds.
+# `models.VAE` returns A's bracket as `log_ratio`, a number for each draw and image. The cell repeats the estimate many times and compares variances, with 20 latents and three seeds.
 
 # %%
 def estimators(t):
-    return {"A": t.rec - t.log_ratio, "B": t.rec - t.kl}  # (k, B) each
+    return {"A": t.rec - t.log_ratio, "B": t.rec - t.kl}  # (k, images) each
 
 
 def gradients(model, x, draws=60):
@@ -537,6 +541,8 @@ for i in mixed.ravel().argsort()[::-1][:4]:
     print(f"  {i // 10} and {i % 10} are taken for each other {mixed.ravel()[i]} times")
 
 # %% [markdown]
+# So: far better than guessing, far from "well". Some classes stand apart, the pairs above share their room; two latents are too few for ten classes.
+#
 # Now the other direction. To see what the decoder does across the plane, step through it evenly, in **probability**: the prior has the same mass between any two neighbours.
 
 # %% [markdown]
@@ -573,12 +579,12 @@ with torch.no_grad():
     drawn = vae.decode(torch.randn(12, 2, device=x.device))
 plots.images(
     {"test image": x_test[:12], "reconstruction": again, "from the prior": drawn},
-    "Two numbers keep the rough shape, and sometimes not even the class",
+    "Two numbers keep the rough shape, but not always the class",
     alt="Twelve test digits, their reconstructions, some as another digit, and twelve decoded prior draws",
 )
 
 # %% [markdown]
-# The decoder shows means of $p_\theta(x\mid z)$: a grey pixel is a probability of white, so blur is doubt. Two numbers can't hold a digit's class, slant and width all at once; section 14 gives it more.
+# The decoder shows means of $p_\theta(x\mid z)$: a grey pixel is a probability of white, so blur is doubt. Two numbers can't hold a digit's class, slant and width all at once; section 14 gives the model more.
 #
 # > **From the notes** (003, lines 39–50 and 177). An exact copy is not the goal, and who copies best need not generate best: section 11 looks at draws. The encoder gives a mean and a variance; $z$ is a *sample*.
 
@@ -589,7 +595,7 @@ plots.images(
 #
 # 1. Walk from the 0s to the 6s, and from the 7s to the 9s. Does the picture jump, or is there something in between that is both?
 # 2. Walk outwards, beyond the last codes. What does the decoder draw where it was never asked?
-# 3. Find two classes whose regions touch, and one that is cut in two.
+# 3. Find two classes whose regions touch. Is any class cut in two?
 # 4. Press **Train one more epoch** a few times. It trains on with a large step: does the plane fold differently, or only sharpen?
 
 # %%
@@ -664,10 +670,10 @@ plots.images(
 )
 
 # %% [markdown]
-# The autoencoder's cloud lies off-centre and several times as long as wide, and some digits never come out of the prior: nothing in its loss says where codes should be. In the VAE the KL does. Its cloud is nearer to 0 and rounder, its
-# classes have nearly equal room, and every digit appears.
+# The autoencoder's cloud lies off-centre and several times as long as wide, and at least one digit hardly ever comes out of the prior: nothing in its loss says where codes should be. In the VAE the KL does. With twenty latents its cloud is nearer
+# to 0 and rounder, its classes have nearly equal room, and every digit appears. With two, the cloud as a whole is fine, but the classes must fight for room.
 #
-# But draw by draw neither is good. The last row says why: decode codes of *images* instead of draws from the prior. With twenty latents both decoders are fine; the prior's draws fall where no code lies. To pull each posterior
+# But draw by draw neither is good, and by this count the VAE is no better than the autoencoder. (Look at the pictures before you believe a classifier: it can be sure of a scrawl.) The last row says why so few are recognised: decode codes of *images* instead of draws from the prior. With twenty latents both decoders are fine; the prior's draws fall where no code lies. To pull each posterior
 # towards the prior is not the same as to fill the prior, and lesson 07 returns to those holes. With two latents there are fewer holes to fall into, and the doubt is the decoder's own.
 #
 # > **From the notes** (000, line 101; 004, lines 42–53). The notes say the prior has no effect, having no parameters. It is inside the KL, and so it decides where every code goes: compare the columns. (004 writes $p(x)=\mathcal N(0,I)$
@@ -676,7 +682,7 @@ plots.images(
 # %% [markdown]
 # ## 12 · How large is the gap?
 #
-# The ELBO is below $\log p_\theta(x)$, but how far? With many latents nobody can say exactly. With two, the integral over $z$ is a sum over the centres $z_g$ of a fine grid of cells with side $\Delta$, here $256^2$ cells over $[-5,5]^2$:
+# The ELBO is below $\log p_\theta(x)$, but how far? With many latents nobody can say exactly. With two, the integral over $z$ is, nearly, a sum over the centres $z_g$ of a fine grid of cells with side $\Delta$, here $256^2$ cells over $[-5,5]^2$:
 #
 # $$\log p_\theta(x)\approx\log\sum_{g} p_\theta(x\mid z_g)\,p(z_g)\,\Delta^2 .$$
 #
@@ -720,7 +726,7 @@ print(f"384² cells instead of 256² move log p(x) by {by_grid.mean():.4f} on av
 print(f"16² points instead of 24² move the ELBO by {by_nodes.mean():.4f} on average, {by_nodes.max():.3f} at most")
 
 # %% [markdown]
-# A typical gap is about a nat; a few images carry most of the mean. Look at the median image and at the worst: colour is the true $p_\theta(z\mid x)$ on a grid, the ellipse is $q_\phi(z\mid x)$ at two standard deviations.
+# A typical gap is about a nat; the mean is larger because of a long tail. It is much the same on training images, so the encoder does not miss because an image is new to it. Look at the median image and at the worst: colour is the true $p_\theta(z\mid x)$ on a grid, the ellipse is $q_\phi(z\mid x)$ at two standard deviations.
 
 # %%
 order = gap.argsort()
@@ -736,27 +742,31 @@ plots.posteriors(
 )
 
 # %% [markdown]
-# Is it the Gaussian that can't fit, or the encoder that missed? Take the ten images with the largest gaps, give each a $\mu$ and a $\log\sigma^2$ of its own, start at the encoder's, and move them uphill on the ELBO. **Predict** how much of the gaps is left.
+# Is it the Gaussian that can't fit, or the encoder that missed? Take the ten images with the largest gaps, give each a $\mu$ and a $\log\sigma^2$ of its own, start at the encoder's and, a second time, at the posterior's peak, and move uphill on the ELBO. **Predict** how much of the gaps is left.
 
 # %%
 ten = order[-10:]
-params = vae.enc(x_test[ten]).detach().requires_grad_()  # (10, 4): mu beside log_var
+encoders = vae.enc(x_test[ten]).detach()  # (10, 4): mu beside log_var
+peaks = metrics.grid(256)[metrics.joint_on_grid(vae, x_test[ten], n=256)[0].argmax(0).cpu()].to(x)
+params = torch.cat([encoders, torch.cat([peaks, encoders[:, 2:]], 1)]).requires_grad_()  # two starts
+images = x_test[ten].repeat(2, 1)
 optimizer = torch.optim.Adam([params], lr=0.05)
 for _ in range(400):
     mu, log_var = params.chunk(2, -1)
-    z = reparameterize(mu, log_var, torch.randn(8, 10, 2, device=x.device))  # 8 draws for each image
-    rec = vae.p_x(z).log_prob(x_test[ten]).mean(0)
-    loss = (gaussian_kl(mu, log_var) - rec).sum()
+    z = reparameterize(mu, log_var, torch.randn(8, 20, 2, device=x.device))  # 8 draws for each
+    loss = (gaussian_kl(mu, log_var) - vae.p_x(z).log_prob(images).mean(0)).sum()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-own = models.VAE(lambda x: params.detach(), vae.dec, d=2).to(x.device)  # its encoder knows ten images
-left = log_p[ten] - quadrature_elbo(own, x_test[ten]).detach()
-print("gap with the encoder's q:", " ".join(f"{g:5.1f}" for g in gap[ten]))
-print("gap with a q of its own: ", " ".join(f"{g:5.1f}" for g in left))
+own = models.VAE(lambda x: params.detach(), vae.dec, d=2).to(x.device)  # its encoder knows these images
+left = (log_p[ten].repeat(2) - quadrature_elbo(own, images).detach()).reshape(2, 10)
+print("gap with the encoder's q:       ", " ".join(f"{g:5.1f}" for g in gap[ten]))
+print("own q, uphill from the encoder's:", " ".join(f"{g:5.1f}" for g in left[0]))
+print("own q, the better of two starts: ", " ".join(f"{g:5.1f}" for g in left.min(0).values))
 
 # %% [markdown]
-# What a $q$ of its own regains is the **amortization gap**, the price of one network for all images; what is left is the **approximation gap**, the price of the Gaussian. Lesson 02 measures both on a model that is exact throughout;
+# What the best $q$ regains is the **amortization gap**, the price of one network for all images; what it leaves is the **approximation gap**, the price of the Gaussian. The last line is an upper bound on it, for uphill may end on the wrong hill: the
+# second line shows where that happened. Lesson 02 measures both gaps on a model that is exact throughout;
 # that the first is usually the larger one is also what [Cremer et al. 2018](https://arxiv.org/abs/1801.03558) found.
 #
 # When there are too many latents for a grid, people estimate $\log p_\theta(x)$ by importance sampling ([Burda et al. 2016](https://arxiv.org/abs/1509.00519)), $\log\frac1k\sum_j w_j$ with $w_j = p_\theta(x\mid z_j)\,p(z_j)/q_\phi(z_j\mid x)$ and $z_j\sim q_\phi$. Where $q$ missed, so do the draws.
@@ -770,6 +780,8 @@ for k in (10, 100, 1000):
           f"effective sample size {size.median():.0f} (median)")
 
 # %% [markdown]
+# More draws help slowly on average, and hardly at all where all of them miss: which one then lies nearest is luck, and the effective sample size shows none of it.
+#
 # > **From the notes** (004, lines 34–36 and 111). "Measure the likelihood of a new image" is this section: a grid, importance sampling, or the bound. And what a Gaussian $q$ suffers from is a *posterior* with two humps, not such a prior.
 #
 # > **From the notes** (002, lines 61–76; 001, lines 47–49 and 130). $\phi$ belongs to the variational posterior and $\theta$ to the decoder; this prior has no parameters. $p(x)$ is hard because the integral is nonlinear and high-dimensional, not because
@@ -787,9 +799,9 @@ for k in (10, 100, 1000):
 # %%
 grey = data.digits("test")[0][:2000]
 logits = vae.dec(vae.encode(grey)).detach()
-cross_entropy = -F.binary_cross_entropy_with_logits(logits[0], grey[0], reduction="sum")
+cross_entropy = F.binary_cross_entropy_with_logits(logits[0], grey[0], reduction="sum")
 draws = bernoulli_log_likelihood(torch.bernoulli(grey[:1].expand(10_000, -1)), logits[:1].expand(10_000, -1))
-print(f"one image: cross-entropy {cross_entropy:.2f}, mean over 10 000 draws {draws.mean():.2f} ± {draws.std() / 100:.2f}")
+print(f"one image: cross-entropy {cross_entropy:.2f}, mean −log p of 10 000 draws {-draws.mean():.2f} ± {draws.std() / 100:.2f}")
 floor = torch.distributions.Bernoulli(probs=grey.clamp(1e-6, 1 - 1e-6)).entropy().sum(-1).mean()
 print(f"a perfect reconstruction of a grey test image would still cost {floor:.1f} nats")
 
@@ -801,7 +813,7 @@ print(f"a perfect reconstruction of a grey test image would still cost {floor:.1
 from torch.distributions import ContinuousBernoulli
 
 pixel = (torch.arange(10_000) + 0.5) / 10_000  # the midpoints of [0, 1]
-print("logit     cross-entropy integrates to   continuous Bernoulli   with mean")
+print("logit    e^(−cross-entropy) integrates to  continuous Bernoulli   with mean")
 for a in (0.0, -3.0, -10.0):
     grey_loss = torch.exp(pixel * F.logsigmoid(torch.tensor(a)) + (1 - pixel) * F.logsigmoid(torch.tensor(-a)))
     density = ContinuousBernoulli(logits=torch.tensor(a))
@@ -832,14 +844,14 @@ for name, model in kinds.items():
 # %%
 plots.images(
     rows,
-    "With σ = 1 the reconstructions are blurrier, and some change class",
+    "With σ = 1 the reconstructions are the blurriest",
     alt="Ten test digits and their reconstructions under four decoders",
 )
 
 # %% [markdown]
 # The bounds of the four can't be compared: the first is about black and white, the others are densities. These columns can. With $\sigma=1$ an error costs so little that most latents are not worth their KL, and they
 # go dead. In a linear VAE one can prove that the likelihood itself wants it so and the bound adds nothing ([Lucas et al. 2019](https://arxiv.org/abs/1911.02469), lesson 10); in a deep one it is the first suspect.
-# Learned, $\sigma^2$ comes close to the mean squared error of draws, as section 5 said. The continuous Bernoulli can't draw true black: its mean is about $1/|\text{logit}|$, hence the grey background.
+# Learned, $\sigma^2$ has come down from its start, 0.04, towards the mean squared error of draws, its optimum by section 5; the steps were too few to arrive. The continuous Bernoulli can't draw true black: its mean is about $1/|\text{logit}|$, hence the grey background.
 #
 # > **From the notes** (001, lines 246–257). The Keras code feeds grey values to a binary cross-entropy: the first row.
 
@@ -872,8 +884,8 @@ plots.lines(
 )
 
 # %% [markdown]
-# At the optimum a latent that helps nobody has gone back to the prior and costs nothing; after so short a training, spare ones still cost some nats. What the KL does not brake is the decoder's weights: the distance between the curves is
-# theirs. From 5 latents on it does not grow with their number; it grows with the *time* you train on so few images. Try 100 epochs.
+# From 20 to 50 latents the test bound does get worse, but the training bound gets worse by as much: that is not overfitting. After so few steps most of the 50 latents are in use and not yet worth their KL; at the optimum a latent that helps
+# nobody goes back to the prior and costs nothing. The distance between the curves is overfitting, of the decoder's weights, which no KL brakes. It stays within a few nats here; what makes it grow is *time* on so few images. Try 100 epochs.
 #
 # **Play:** here are twenty latents of section 11. Each strip moves one of them through the place where you stand. Which latents turn one digit into another, and which only lean or thicken it?
 
@@ -888,7 +900,7 @@ LatentTraversal(contestants["VAE, 20"][0], x_test[:2000], y_test[:2000])
 # ## 15 · The β hidden in a mean
 #
 # A loss is known up to a factor: $a\sum_\text{pixels}(-\log p) + b\sum_\text{latents}\mathrm{KL}$ has the same minimiser as $-\log p_\theta(x\mid z) + \beta\,\mathrm{KL}$ with $\beta=b/a$.
-# A mean over 784 pixels is $a=1/784$, a mean over $D$ latents is $b=1/D$. A squared error is twice the Gaussian's $-\log p$ at $\sigma=1$: $a=2$. So every way of reducing a loss has a $\beta$ in *these* units:
+# A mean over 784 pixels is $a=1/784$, a mean over $D$ latents is $b=1/D$. A squared error is, up to a constant, twice the Gaussian's $-\log p$ at $\sigma=1$: $a=2$. So every way of reducing a loss has a $\beta$ in *these* units:
 
 # %%
 from course_lib.objectives import effective_beta
@@ -936,7 +948,7 @@ plots.images(
 # 2. The loss has two terms in one unit: sum over pixels, sum over latents, mean over images.
 # 3. $z=\mu+\sigma\epsilon$ lets the gradient through; the closed-form KL makes it quieter.
 # 4. The decoder is a distribution. Which one you choose decides what errors cost, and so which latents live.
-# 5. Where the latent is small, the gap can be measured: a nat for most images, many for those that the encoder misses.
+# 5. With two latents the gap can be measured: a nat for most images, many for those that the encoder misses.
 #
 # With $\epsilon\sim\mathcal N(0,I)$, $z=\mu+\sigma\odot\epsilon$ and $p=\operatorname{sigmoid}(\operatorname{dec}(z))$, the loss of one image is
 #
@@ -946,7 +958,7 @@ plots.images(
 #
 # <details><summary>1. Your loss is 0.21 and your KL is 0.003. What do you look at first?</summary>
 #
-# The units. A pixel mean of 0.21 is 165 nats per image. If the KL beside it is summed over latents, its hidden weight is 784.
+# The units. 0.21 less the KL is a pixel mean of 0.207, which is 162 nats per image. If the KL beside it is summed over latents, its hidden weight is 784.
 #
 # </details>
 # <details><summary>2. On your test images the ELBO is above importance sampling's log p(x). What went wrong?</summary>
