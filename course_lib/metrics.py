@@ -63,7 +63,8 @@ def posterior_around(model: nn.Module, x: Tensor, n: int = 200) -> tuple[Tensor,
     The coarse grid finds the peak, a fine one is laid over both places: (left, right, bottom, top), sums to 1 there.
     """
     peak = grid(384, dtype=x.dtype, device=x.device)[joint_on_grid(model, x, 384)[0].argmax()]
-    mean, sd = (v[0].detach() for v in (model.q_z(x).mean, model.q_z(x).stddev))
+    q = model.q_z(x)
+    mean, sd = q.mean[0].detach(), q.stddev[0].detach()
     reach = (mean - peak).abs().max().item() + max(0.2, 4 * sd.max().item())
     centre = ((mean + peak) / 2).tolist()
     log_joint, _ = joint_on_grid(model, x, n, reach, tuple(centre))
