@@ -4,7 +4,6 @@ An exercise holds cases, an oracle that is no copy of the solution, and wrong an
 answer that agrees with a wrong answer on all cases gets that hint.
 """
 
-import contextlib
 import importlib
 import re
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from course_lib.exercises.running import Run, run_all
+from course_lib.exercises.running import Run, gradients, kind, run_all
 
 RIGHT, WRONG, UNSOLVED, ERROR = "right", "wrong", "unsolved", "error"
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}  # relative, and absolute below 1
@@ -76,6 +75,19 @@ def right_message(e: Exercise) -> str:
     return f"✓ {e.id} {e.name} is right: {len(e.cases)} cases{', values and gradients' if e.gradient else ''}."
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What an answer does with an exercise's cases: called here and now, or recorded in another process.
+
+    `gradient` and `again` give the run of a case, counted from 1: its gradients, a second call. None: it did not end.
+    """
+
+    runs: list[Run]  # one a case, up to the first that raised or did not end
+    gradient: Callable[[int], Run | None]
+    again: Callable[[int], Run | None]
+    stopped: tuple[str, str]  # why there is no further run, and a hint
+
+
 def judge(id: str, function: Callable, limit: float = 10.0) -> Verdict:
     """Runs `function` on the cases of exercise `id`, at most `limit` seconds, and as long again for its gradients.
 
@@ -83,30 +95,53 @@ def judge(id: str, function: Callable, limit: float = 10.0) -> Verdict:
     """
     e = exercise(id)
     if not callable(function):
-        return Verdict(id, ERROR, f"✗ {id}: got {_kind(function)}, wanted the function {e.name} itself.", "")
-    runs = _run(function, e.cases, limit)
-    if runs and _is_stub(runs[0].error):
-        return Verdict(id, UNSOLVED, f"○ {id} {e.name} is not solved yet.", "")
+        return not_a_function(e, kind(function))
+
+    def once(f: Callable, number: int) -> Run | None:
+        return next(iter(_run(f, [e.cases[number - 1]], limit)), None)
+
+    return verdict(
+        e,
+        Answer(
+            runs=_run(function, e.cases, limit),
+            gradient=lambda n: once(gradients(function, tuple(e.cases[n - 1].arguments), e.gradient), n),
+            again=lambda n: once(function, n),
+            stopped=out_of_time(limit),
+        ),
+    )
+
+
+def verdict(e: Exercise, answer: Answer) -> Verdict:
+    """The verdict on what an answer did. It looks at data only, and calls nothing of the learner's but `answer`."""
+    runs = answer.runs
+    if runs and runs[0].stub:
+        return Verdict(e.id, UNSOLVED, unsolved_message(e), "")
     for number, (case, run) in enumerate(zip(e.cases, runs, strict=False), 1):
         if run.error is not None:
-            return _failed(e, number, run, ERROR, f"  it raised {_described(run.error)}", "")
+            return _failed(e, number, run, ERROR, f"  it raised {run.error}", "")
         if fault := _fault(case, run, _oracle(e, case)):
             text, form = fault
-            return _failed(e, number, run, WRONG, text, _likely(e, runs) or _random(function, case, run) or form)
+            hint = _likely(e, runs) or _random(case, run, answer.again, number) or form
+            return _failed(e, number, run, WRONG, text, hint)
     if len(runs) < len(e.cases):
-        text = f"  it did not end within {limit:g} seconds"
-        return _failed(e, len(runs) + 1, Run(), ERROR, text, "Is there a loop that never stops?")
+        return _failed(e, len(runs) + 1, Run(), ERROR, *answer.stopped)
     if e.gradient:
         for number, case in enumerate(e.cases, 1):
-            if _dtype(case) == torch.float64 and (fault := _gradient_fault(e, function, case, limit)):
+            if _dtype(case) == torch.float64 and (fault := _gradient_fault(e, case, answer.gradient(number))):
                 return _failed(e, number, runs[number - 1], WRONG, *fault)
-    return Verdict(id, RIGHT, right_message(e), "")
+    return Verdict(e.id, RIGHT, right_message(e), "")
 
 
-def _is_stub(error: BaseException | None) -> bool:
-    """Whether the answer itself says NotImplementedError; torch says it, too, deeper down."""
-    frames = error.__traceback__.tb_next if error is not None else None  # the first frame is ours
-    return type(error) is NotImplementedError and not error.args and frames is not None and frames.tb_next is None
+def out_of_time(limit: float) -> tuple[str, str]:
+    return f"  it did not end within {limit:g} seconds", "Is there a loop that never stops?"
+
+
+def unsolved_message(e: Exercise) -> str:
+    return f"○ {e.id} {e.name} is not solved yet."
+
+
+def not_a_function(e: Exercise, what: str) -> Verdict:
+    return Verdict(e.id, ERROR, f"✗ {e.id}: got {what}, wanted the function {e.name} itself.", "")
 
 
 def _run(function: Callable, cases: list[Case], limit: float) -> list[Run]:
@@ -133,12 +168,12 @@ def _value_fault(got: Any, want: Any, dtype: torch.dtype) -> tuple[str, str] | N
         return "  it returns None", "Is the return missing?"
     if isinstance(want, tuple):
         if not isinstance(got, tuple) or len(got) != len(want):
-            return f"  it returns {_kind(got)}, wanted a tuple of {len(want)}", ""
+            return f"  it returns {kind(got)}, wanted a tuple of {len(want)}", ""
         return next(filter(None, (_value_fault(a, b, dtype) for a, b in zip(got, want, strict=True))), None)
     if isinstance(want, Tensor):
         wanted = f"a torch.Tensor of shape {tuple(want.shape)} and dtype {_name(dtype)}"
         if not isinstance(got, Tensor):
-            return f"  it returns {_kind(got)}, wanted {wanted}", "Gradients flow through tensors only."
+            return f"  it returns {kind(got)}, wanted {wanted}", "Gradients flow through tensors only."
         if got.device != want.device or got.layout != want.layout:
             return f"  it returns a tensor on {got.device} ({got.layout}), wanted {wanted} on {want.device}", ""
         if got.shape != want.shape:
@@ -146,39 +181,23 @@ def _value_fault(got: Any, want: Any, dtype: torch.dtype) -> tuple[str, str] | N
         if want.is_floating_point() and got.dtype != dtype:
             return f"  it returns {_name(got.dtype)}, wanted {_name(dtype)} as the input has", ""
     elif isinstance(got, bool) or not (isinstance(got, int | float) or (isinstance(got, Tensor) and got.numel() == 1)):
-        return f"  it returns {_kind(got)}, wanted a number", ""
+        return f"  it returns {kind(got)}, wanted a number", ""
     if not _close(got, want, dtype):
         text = f"  yours   {_show(got)}\n  wanted  {_show(want)}   (within {TOLERANCE[dtype]:.0e} relative)"
         return text, _pattern(got, want)
     return None
 
 
-def _gradient_fault(e: Exercise, function: Callable, case: Case, limit: float) -> tuple[str, str] | None:
-    def gradients(f):
-        def at(*values):
-            leaves = {
-                n: v.clone().requires_grad_() for n, v in zip(case.arguments, values, strict=True) if n in e.gradient
-            }
-            out = f(*(leaves.get(n, v) for n, v in zip(case.arguments, values, strict=True)))
-            if not out.requires_grad:
-                return None
-            weights = torch.linspace(0.5, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)
-            grads = torch.autograd.grad((out * weights).sum(), list(leaves.values()), allow_unused=True)
-            return [torch.zeros_like(v) if g is None else g for g, v in zip(grads, leaves.values(), strict=True)]
-
-        return at
-
-    runs = _run(gradients(function), [case], limit)
-    if not runs or runs[0].error is not None:
-        came = "did not end in time" if not runs else f"raised {_described(runs[0].error)}"
-        return f"  its gradient {came}", ""
-    if runs[0].value is None:
+def _gradient_fault(e: Exercise, case: Case, run: Run | None) -> tuple[str, str] | None:
+    if run is None or run.error is not None:
+        return f"  its gradient {'did not end in time' if run is None else f'raised {run.error}'}", ""
+    if run.value is None:
         text = f"  no gradient flows back to {', '.join(e.gradient)}"
         return text, "Compute with tensors all the way: .item(), .detach(), .data and numpy cut the gradient."
     with torch.inference_mode(False), torch.enable_grad():  # whatever the notebook has switched off
-        truth = gradients(e.oracle)(*case.arguments.values())
-    for name, got, want in zip(e.gradient, runs[0].value, truth, strict=True):
-        if not _close(got, want, torch.float64):
+        truth = gradients(e.oracle, tuple(case.arguments), e.gradient)(*case.arguments.values())
+    for name, got, want in zip(e.gradient, run.value, truth, strict=True):
+        if got.shape != want.shape or not _close(got, want, torch.float64):
             return f"  the values agree, but not the gradient with respect to {name}", "Which step cuts the gradient?"
     return None
 
@@ -193,10 +212,10 @@ def _likely(e: Exercise, runs: list[Run]) -> str:
     return ""
 
 
-def _random(function: Callable, case: Case, run: Run) -> str:
+def _random(case: Case, run: Run, again: Callable[[int], Run | None], number: int) -> str:
     comparable = isinstance(run.value, float) or (isinstance(run.value, Tensor) and run.value.device.type == "cpu")
-    again = _run(function, [case], limit=10.0) if comparable else []
-    if again and not _same_run(case, again[0], run):
+    second = again(number) if comparable else None
+    if second is not None and not _same_run(case, second, run):
         return "Two calls with the same arguments differ: use what is passed in, and draw nothing yourself."
     return ""
 
@@ -255,17 +274,6 @@ def _is_float(v: Any) -> bool:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _kind(v: Any) -> str:
-    return f"a {type(v).__module__}.{type(v).__qualname__}".replace("builtins.", "")
-
-
-def _described(error: BaseException) -> str:
-    text = ""
-    with contextlib.suppress(Exception):  # an exception's own text may raise
-        text = str(error).strip()[:300]
-    return f"{type(error).__name__}: {text or 'no message'}"
 
 
 def _show(v: Any) -> str:
