@@ -33,6 +33,7 @@ figures: setup  ## remake lessons/figures from the solved lessons
 
 bench: $(VENV)/.ready-test  ## speed: a table of ratios
 	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench_estimators.py
 
 lint: $(VENV)/.ready-test  ## format and lint the code
 	$(BIN)/ruff format course_lib tests

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from scipy.special import ndtri
-from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal, kl_divergence
+from torch.distributions import Bernoulli, Exponential, Independent, MultivariateNormal, Normal, kl_divergence
 from torch.nn import functional as F
 
 
@@ -87,7 +87,109 @@ def quantiles_by_bisection(n):
     return torch.tensor(out)
 
 
+def score_by_autograd(f, mu, sigma, eps):
+    mean = torch.full_like(eps, mu, requires_grad=True)
+    z = mu + sigma * eps
+    return f(z) * torch.autograd.grad(Normal(mean, sigma).log_prob(z).sum(), mean)[0]
+
+
+def score_by_loops(f, mu, sigma, eps):
+    z = [mu + sigma * e for e in eps]
+    return torch.stack([f(v) * (v - mu) / sigma**2 for v in z])
+
+
+def path_by_loops(df, mu, sigma, eps):
+    slopes = [df(mu + sigma * e) for e in eps]
+    return torch.stack(slopes), torch.stack([s * e for s, e in zip(slopes, eps, strict=True)])
+
+
+def path_with_a_copy_for_each(df, mu, sigma, eps):
+    m, s = torch.full_like(eps, mu, requires_grad=True), torch.full_like(eps, sigma, requires_grad=True)
+    z = m + s * eps
+    return torch.autograd.grad(z, [m, s], df(z.detach()))
+
+
+def variance_by_moments(mu, sigma, k):
+    a, moments = mu - k, [1, 0, 1, 0, 3, 0, 15]
+    terms = np.polynomial.Polynomial([a, sigma]) ** 4 * np.polynomial.Polynomial([0, 0, 1 / sigma**2])
+    return float(sum(c * m for c, m in zip(terms.coef, moments, strict=True)) - 4 * a**2)
+
+
+def variance_in_tensors(mu, sigma, k):
+    a = torch.tensor(float(mu - k), dtype=torch.float64)
+    return a**4 / sigma**2 + 18 * a**2 + 15 * sigma**2 - (2 * a) ** 2
+
+
+def baseline_by_numpy(f_values, score):
+    return torch.tensor(np.average(f_values.numpy(), weights=score.numpy() ** 2), dtype=score.dtype)
+
+
+def baseline_by_the_vertex(f_values, score):
+    """The minimum of a parabola through three of its points."""
+    at = [(((f_values - b) * score) ** 2).double().mean() for b in (-1.0, 0.0, 1.0)]
+    return ((at[0] - at[2]) / (2 * (at[0] - 2 * at[1] + at[2]))).to(score.dtype)
+
+
+def classes_by_loops(log_pi, u):
+    out = []
+    for row in u:
+        sums = [p - math.log(-math.log(v)) for p, v in zip(log_pi.tolist(), row.tolist(), strict=True)]
+        out.append(sums.index(max(sums)))
+    return torch.tensor(out)
+
+
+def classes_by_distribution(log_pi, u):
+    return torch.argmax(torch.distributions.Gumbel(0.0, 1.0).icdf(u.double()) + log_pi, dim=1)
+
+
+def soft_by_hand(log_pi, gumbel, tau):
+    logits = (log_pi[None] + gumbel) / tau
+    powers = torch.exp(logits - logits.max(dim=1, keepdim=True).values)
+    return powers / powers.sum(dim=1, keepdim=True)
+
+
+def soft_by_rows(log_pi, gumbel, tau):
+    return torch.stack([F.softmax((log_pi + row) / tau, dim=0) for row in gumbel])
+
+
 RIGHT = {
+    "03.1": [
+        score_by_autograd,
+        score_by_loops,
+        lambda f, mu, sigma, eps: torch.einsum("n,n->n", f(mu + sigma * eps), eps) / sigma,
+        lambda f, m, s, e: f(m + s * e) * ((m + s * e) - m) / s**2,
+    ],
+    "03.2": [
+        path_by_loops,
+        path_with_a_copy_for_each,
+        lambda df, mu, sigma, eps: tuple(df(mu + sigma * eps) * d for d in (torch.ones_like(eps), eps)),
+    ],
+    "03.3": [
+        variance_by_moments,
+        variance_in_tensors,
+        lambda mu, sigma, k: ((mu - k) ** 4 + 14 * (mu - k) ** 2 * sigma**2 + 15 * sigma**4) / sigma**2,
+    ],
+    "03.4": [
+        baseline_by_numpy,
+        baseline_by_the_vertex,
+        lambda f, s: torch.einsum("n,n,n->", f, s, s) / torch.einsum("n,n->", s, s),
+        lambda f, s: torch.linalg.lstsq(s[:, None], (f * s)[:, None]).solution.squeeze(),
+    ],
+    "03.5": [
+        classes_by_loops,
+        classes_by_distribution,
+        lambda log_pi, u: torch.argmin(-torch.log(u) / log_pi.exp(), dim=-1),
+    ],
+    "03.6": [
+        soft_by_hand,
+        soft_by_rows,
+        lambda p, g, t: torch.exp((p + g) / t - torch.logsumexp((p + g) / t, -1, keepdim=True)),
+    ],
+    "03.7": [
+        lambda rate, u: Exponential(rate).icdf(u),
+        lambda rate, u: -torch.log(1 - u) / rate,
+        lambda rate, u: torch.stack([(1 / (1 - v)).log() / rate for v in u]),
+    ],
     "04.1": [kl_by_loops, kl_by_einsum, kl_by_distributions, kl_printing],
     "04.2": [
         sample_by_full_covariance,
