@@ -258,7 +258,7 @@ def test_nbval_fails_exactly_the_unsolved_checks(source, state, tmp_path, offlin
 @pytest.mark.slow
 def test_nbval_leaves_other_checks_alone_and_misses_no_exercise(tmp_path, offline):
     """A notebook with a check of its own, and with only one of the course's: six are said to be missing."""
-    notebook = only_exercises(build(SOURCES[0], solved=True))
+    notebook = only_exercises(build(sources("04")[0], solved=True))
     notebook.cells = [c for c in notebook.cells if not c.id.startswith("check-") or c.id == "check-04-1"]
     notebook.cells[0].source += '\nmine = lambda *a: print(a)\ndef other(check):\n    check("99.1", 1)\nother(mine)'
     code, _, out = nbval(in_folder(notebook, tmp_path / "other", "other.ipynb"))
@@ -269,7 +269,7 @@ def test_nbval_leaves_other_checks_alone_and_misses_no_exercise(tmp_path, offlin
 
 @pytest.mark.slow
 def test_nbval_tells_a_learner_which_answers_are_right_and_why_others_are_not(tmp_path, offline):
-    notebook, solved = (only_exercises(build(SOURCES[0], solved=s)) for s in (False, True))
+    notebook, solved = (only_exercises(build(sources("04")[0], solved=s)) for s in (False, True))
     numbers = [CHECK.search(c.source)[1] for c in notebook.cells if c.id.startswith("check-")]
     by_id = {c.id: c for c in solved.cells}
     answered = f"exercise-{numbers[0].replace('.', '-')}"

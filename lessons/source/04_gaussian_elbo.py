@@ -196,7 +196,7 @@ print(f"with σ²: {0.5 * (variance - 1 - variance.log()):.6f}")
 # ## 4 · A sample that a gradient can pass
 #
 # The first term is $\mathbb E_{q_\phi}[\log p_\theta(x\mid z)]$. You estimate it with a draw $z\sim q_\phi$. But the draw depends on $\phi$, and a random number
-# generator has no derivative. Lesson 03's answer: draw the noise from a distribution without parameters, and make the sample a function,
+# generator has no derivative. Lesson 03's answer, and there you saw how little noise it makes: draw the noise from a distribution without parameters, and make the sample a function,
 #
 # $$\epsilon\sim\mathcal N(0, I),\qquad z = \mu + \sigma\odot\epsilon,\qquad \frac{\partial z}{\partial\mu} = 1,\quad \frac{\partial z}{\partial\sigma}=\epsilon .$$
 
@@ -226,16 +226,6 @@ z = reparameterize(mu, 2 * sigma.log(), eps)
 by_mu, by_sigma = torch.autograd.grad(z, [mu, sigma])
 print(f"a plain sample knows where it came from: {drawn.requires_grad}")
 print(f"∂z/∂μ = {by_mu.item():.4f}   ∂z/∂σ = {by_sigma.item():.4f}   ε = {eps.item():.4f}")
-
-# %% [markdown]
-# > **From the notes** (004, lines 121–123). The notes write $z=\mu+\sigma^2\epsilon$. Ask for a standard deviation of ½ both ways and measure the variance that comes out.
-# > And the trick is not there because a Gaussian is hard to sample. It is there because the sample must be **differentiable** in $\mu$ and $\sigma$.
-
-# %%
-eps = torch.randn(1_000_000, 1)
-wanted = torch.full_like(eps, 0.25)  # σ² = 0.25, σ = 0.5
-print(f"μ + σ ε  has variance {reparameterize(0 * eps, wanted.log(), eps).var():.4f}, wanted 0.25")
-print(f"μ + σ² ε has variance {(wanted * eps).var():.4f} = σ⁴")
 
 # %% [markdown]
 # ## 5 · What a decoder says about pixels
