@@ -127,7 +127,7 @@ def verdict(e: Exercise, answer: Answer) -> Verdict:
         return _failed(e, len(runs) + 1, Run(), ERROR, *answer.stopped)
     if e.gradient:
         for number, case in enumerate(e.cases, 1):
-            if _dtype(case) == torch.float64 and (fault := _gradient_fault(e, case, answer.gradient(number))):
+            if case_dtype(case) == torch.float64 and (fault := _gradient_fault(e, case, answer.gradient(number))):
                 return _failed(e, number, runs[number - 1], WRONG, *fault)
     return Verdict(e.id, RIGHT, right_message(e), "")
 
@@ -159,8 +159,8 @@ def _fault(case: Case, run: Run, want: Any) -> tuple[str, str] | None:
         return f"  it overwrites {run.overwritten}", "Compute new tensors: changes in place reach the caller's data."
     got = run.value
     if _is_float(got) and not any(map(_is_float, case.arguments.values())):
-        got = got.to(_dtype(case))  # no argument sets a dtype, so any will do
-    return _value_fault(got, want, _dtype(case))
+        got = got.to(case_dtype(case))  # no argument sets a dtype, so any will do
+    return _value_fault(got, want, case_dtype(case))
 
 
 def _value_fault(got: Any, want: Any, dtype: torch.dtype) -> tuple[str, str] | None:
@@ -223,7 +223,7 @@ def _random(case: Case, run: Run, again: Callable[[int], Run | None], number: in
 def _same_run(case: Case, a: Run, b: Run) -> bool:
     if a.error is not None or b.error is not None or a.overwritten != b.overwritten:
         return False
-    return _same_value(a.value, b.value, _dtype(case))
+    return _same_value(a.value, b.value, case_dtype(case))
 
 
 def _same_value(a: Any, b: Any, dtype: torch.dtype) -> bool:
@@ -263,7 +263,7 @@ def _close(got: Any, want: Any, dtype: torch.dtype) -> bool:
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def _dtype(case: Case) -> torch.dtype:
+def case_dtype(case: Case) -> torch.dtype:
     """The floats of a case share one dtype; a case of whole numbers is judged as float32, torch's default."""
     return next((v.dtype for v in case.arguments.values() if _is_float(v)), torch.float32)
 

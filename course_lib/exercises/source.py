@@ -1,5 +1,6 @@
 """The one place where solutions live: lessons/source/NN_name.py, between nbgrader's marks."""
 
+import ast
 import functools
 import math
 import re
@@ -25,6 +26,21 @@ def lesson_source(lesson: str) -> Path:
     return found[0]
 
 
+@functools.cache
+def lesson_names() -> dict[str, str]:
+    """Lesson "04" → "04_gaussian_elbo", in order."""
+    return {p.stem[:2]: p.stem for p in sorted((ROOT / "lessons" / "source").glob("[0-9][0-9]_*.py"))}
+
+
+@functools.cache
+def lesson_imports(lesson: str) -> tuple[str, ...]:
+    """The imports of the lesson's first code cell, those of the course's own library left out."""
+    text = lesson_source(lesson).read_text(encoding="utf-8")
+    first = re.search(r"^# %%(?![^\n]*\[markdown\])[^\n]*\n(.*?)(?=^# %%|\Z)", text, re.M | re.S)
+    found = [n for n in ast.parse(first[1] if first else "").body if isinstance(n, ast.Import | ast.ImportFrom)]
+    return tuple(line for line in map(ast.unparse, found) if "course_lib" not in line)
+
+
 def as_stub(cell: str) -> str:
     """The cell as a learner gets it: the solution replaced by a NotImplementedError."""
     return SOLUTION.sub(r"\1# YOUR CODE HERE\n\1raise NotImplementedError\n", cell).rstrip("\n")
@@ -40,6 +56,13 @@ def solved_cells(lesson: str) -> dict[str, str]:
     """Exercise id → its solved cell, in the order of the lesson."""
     text = lesson_source(lesson).read_text(encoding="utf-8")
     return {number: as_solved(cell) for number, cell in EXERCISE.findall(text)}
+
+
+@functools.cache
+def stub_cells(lesson: str) -> dict[str, str]:
+    """Exercise id → the cell as learners get it."""
+    text = lesson_source(lesson).read_text(encoding="utf-8")
+    return {number: as_stub(cell) for number, cell in EXERCISE.findall(text)}
 
 
 @functools.cache

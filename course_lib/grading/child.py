@@ -29,7 +29,7 @@ class Capped(io.StringIO):
 
 
 def load(paths: dict[str, str]) -> types.SimpleNamespace:
-    """The few modules of the course that are needed here, by their files; afterwards no import finds them, nor others."""
+    """The few modules of the course that are needed here, by their files; afterwards no import finds any."""
     for name in ("course_lib", "course_lib.exercises", "course_lib.grading"):
         sys.modules[name] = types.ModuleType(name)
     found = {}
@@ -43,7 +43,7 @@ def load(paths: dict[str, str]) -> types.SimpleNamespace:
 
 
 def evaluate(request: dict, use: types.SimpleNamespace, out_fd: int) -> None:
-    """Runs the answer's cell and its function on every call of the request; sends each result as soon as it is there."""
+    """Runs the answer's cell and its function on every call of the request; sends each result at once."""
     names, out = {"__name__": "__main__"}, Capped()
     sys.stdout = sys.stderr = out
     for line in request["imports"]:

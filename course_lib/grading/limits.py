@@ -1,4 +1,4 @@
-"""Limits of a process that a system sets by itself. Stands alone, since it also runs where the course cannot be read."""
+"""Limits of a process that a system sets by itself. Stands alone, since it runs where the course is not."""
 
 import contextlib
 import os

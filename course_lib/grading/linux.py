@@ -1,4 +1,4 @@
-"""What Linux has to lock a process in: namespaces with a file system of their own, Landlock, an identity without rights.
+"""What Linux has to lock a process in: namespaces with a file system of their own, Landlock, identities without rights.
 
 It stands alone, since it also runs where the course cannot be read. Nothing here needs root; where the kernel or a
 container refuses a step, OSError says so, and the caller makes do with what is left.
@@ -113,7 +113,7 @@ def landlock(readable: list[str], writable: str) -> bool:
 
 
 def nobody(identity: int) -> None:
-    """Gives up every right: as root, for an identity that no other process has, so that its processes can be counted."""
+    """Gives up every right: as root, for an identity of its own, so that its processes can be counted."""
     if os.geteuid() == 0:
         os.setgroups([])
         try:

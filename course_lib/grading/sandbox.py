@@ -28,7 +28,7 @@ from course_lib.grading import limits, wire
 from course_lib.grading.cage import MOST_RESULT
 
 MISSING = {  # protections that a system may lack, in words for a report
-    "files": "an answer can read this computer's files, the course's solutions among them, and change what you may change",
+    "files": "an answer can do with this computer's files what you can, and read the course's solutions",
     "network": "an answer can reach the network",
     "udp": "an answer can send UDP packets (TCP is cut)",
     "leftovers": "a process that an answer starts and hides may live on",
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
 
 def sandbox(preload: list[str], hidden: list[Path], without: tuple[str, ...] = ()) -> "Sandbox":
-    """The best sandbox of this system. `without` leaves protections out, for tests: "cage", "namespaces", "landlock"."""
+    """The best sandbox of this system. `without` leaves some out, for tests: "cage", "namespaces", "landlock"."""
     return (Caged if sys.platform == "linux" and "cage" not in without else Uncaged)(preload, hidden, without)
 
 
@@ -80,6 +80,9 @@ class Sandbox:
 
     def run(self, request: dict) -> Outcome:
         raise NotImplementedError
+
+    def end_of_learner(self) -> None:
+        """Nothing of the last answers is left for the next."""
 
     def end(self) -> None:
         """Ends the process and whatever it has started; `run` starts another."""
@@ -163,7 +166,10 @@ class Caged(Sandbox):
 
 
 class Uncaged(Sandbox):
-    """Where there is no cage: a process that a learner's answers share until one breaks it. Call `end` between learners."""
+    """Where there is no cage: a process that a learner's answers share until one breaks it."""
+
+    def end_of_learner(self) -> None:
+        self.end()
 
     def run(self, request: dict) -> Outcome:
         missing = frozenset(MISSING) - {"udp"}

@@ -17,9 +17,8 @@ from course_lib.exercises.formula import Formula
 from course_lib.exercises.running import Foreign, kind
 
 DTYPES = {
-    str(d).removeprefix("torch."): d
-    for d in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128)
-    + (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+    name: getattr(torch, name)
+    for name in "float64 float32 float16 bfloat16 complex64 complex128 int64 int32 int16 int8 uint8 bool".split()
 }
 LENGTHS = struct.Struct(">II")
 MOST_TEXT = 2**20  # bytes of JSON in a message
@@ -64,7 +63,7 @@ def unpack(data: bytes, formulas: bool = False) -> Iterator[dict]:
 def encode(v: Any, block: bytearray, depth: int = 0) -> Any:
     """As JSON. Numbers, texts, tensors and what holds them; of anything else only its kind."""
     if v is None or isinstance(v, bool) or type(v) is str:
-        return v[:MOST_TEXT // 4] if type(v) is str else v
+        return v[: MOST_TEXT // 4] if type(v) is str else v
     if isinstance(v, int):
         v = int.__pos__(v)  # of a subclass, the number in it
         return v if v.bit_length() < 1000 else {"foreign": f"an int of {v.bit_length()} bits"}
