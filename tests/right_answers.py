@@ -152,7 +152,56 @@ def soft_by_rows(log_pi, gumbel, tau):
     return torch.stack([F.softmax((log_pi + row) / tau, dim=0) for row in gumbel])
 
 
+def posterior_by_loops(prior, likelihood):
+    total = sum(a * b for a, b in zip(prior, likelihood, strict=True))
+    return torch.stack([a * b / total for a, b in zip(prior, likelihood, strict=True)])
+
+
+def map_by_newton(x, sigma, tau):
+    """One Newton step is exact on a parabola."""
+    m = torch.zeros((), dtype=x.dtype, requires_grad=True)
+    value = ((x - m) ** 2).sum() / (2 * sigma**2) + m**2 / (2 * tau**2)
+    slope = torch.autograd.grad(value, m, create_graph=True)[0]
+    return (m - slope / torch.autograd.grad(slope, m)[0]).detach()
+
+
+def kl_by_moments(mu_q, sigma_q, mu_p, sigma_p):
+    ratio = (sigma_q / sigma_p) ** 2
+    return 0.5 * (ratio - 1 - ratio.log() + ((mu_q - mu_p) / sigma_p).square())
+
+
+def log_mean_exp_by_hand(log_w, dim):
+    top = log_w.max(dim, keepdim=True).values
+    return (log_w - top).exp().mean(dim).log() + top.squeeze(dim)
+
+
 RIGHT = {
+    "00.1": [
+        posterior_by_loops,
+        lambda a, b: torch.softmax(a.log() + b.log(), dim=0),
+        lambda a, b: F.normalize(a * b, p=1.0, dim=0, eps=0.0),
+        lambda a, b: torch.einsum("k,k->k", a, b) / torch.dot(a, b),
+    ],
+    "00.2": [
+        lambda x, mu, sigma: Normal(mu, sigma).log_prob(x),
+        lambda x, mu, sigma: -0.5 * ((x - mu) ** 2 / sigma**2 + torch.log(2 * math.pi * sigma**2)),
+        lambda x, m, s: -F.gaussian_nll_loss(m.expand_as(x), x, (s**2).expand_as(x), True, 1e-12, reduction="none"),
+    ],
+    "00.3": [
+        map_by_newton,
+        lambda x, s, t: (x.sum() / s**2) / (len(x) / s**2 + 1 / t**2),
+        lambda x, s, t: x.mean() * len(x) * t**2 / (len(x) * t**2 + s**2),
+    ],
+    "00.4": [
+        kl_by_moments,
+        lambda a, b, c, d: kl_divergence(Normal(a, b), Normal(c, d)),
+        lambda a, b, c, d: d.log() - b.log() + 0.5 * (b / d) ** 2 + 0.5 * ((a - c) / d) ** 2 - 0.5,
+    ],
+    "00.5": [
+        log_mean_exp_by_hand,
+        lambda w, dim: torch.logsumexp(w - math.log(w.shape[dim]), dim),
+        lambda w, dim: torch.logsumexp(w, dim=dim) - torch.tensor(float(w.shape[dim]), dtype=w.dtype).log(),
+    ],
     "03.1": [
         score_by_autograd,
         score_by_loops,
