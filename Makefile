@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 NBVAL  := $(BIN)/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check lessons figures bench lint clean
+.PHONY: help setup lab test check lessons slides site figures bench lint clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ check: setup  ## your answers: make check LESSON=04 (without LESSON: all lessons
 
 lessons: setup  ## rebuild lessons/*.ipynb from lessons/source
 	$(BIN)/python -m course_lib.authoring.build
+
+slides: setup  ## decks to present, in build/slides: make slides LESSON=04 (without LESSON: all)
+	$(BIN)/python -m course_lib.authoring.slides $(LESSON)
+
+site: setup  ## the lessons as web pages, in build/site
+	$(BIN)/python -m course_lib.authoring.site
 
 figures: setup  ## remake lessons/figures from the solved lessons
 	$(BIN)/python -m course_lib.authoring.figures

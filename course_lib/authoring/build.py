@@ -51,7 +51,7 @@ def build(source: Path, solved: bool = False) -> NotebookNode:
         else:
             cell.id = _steady_id(lesson, cell.source, {c.id for c in cells})
             cells.append(cell)
-        _slide(cell)
+        _slide(cell, for_deck=solved)
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
     nbformat.validate(notebook)
     return notebook
@@ -96,13 +96,23 @@ def _steady_id(lesson: str, source: str, taken: set[str]) -> str:
     raise ValueError(f"lesson {lesson}: too many cells with the text {source[:40]!r}")
 
 
-def _slide(cell: NotebookNode) -> None:
-    """A heading opens a slide, a third-level heading one below it; `slide="..."` on a cell overrides."""
+def _slide(cell: NotebookNode, for_deck: bool) -> None:
+    """A heading opens a slide, a third-level heading one below it; `slide="..."` on a cell overrides.
+
+    What only a deck reads (authoring/deck.py) stays out of the learners' notebooks: `slide="code"` shows the cell's
+    code, `says="..."` is a slide's headline, `minutes=5` a section's time.
+    """
     kind = cell.metadata.pop("slide", None)
+    marks = {name: cell.metadata.pop(name) for name in ("says", "minutes") if name in cell.metadata}
+    if kind == "code":
+        kind, marks["show"] = None, "code"
     if kind is None and cell.cell_type == "markdown":
         kind = {"#": "slide", "##": "slide", "###": "subslide"}.get(re.split(r"\s", cell.source, maxsplit=1)[0])
+    marks = marks if for_deck else {}
     if kind is not None:
-        cell.metadata["slideshow"] = {"slide_type": kind}
+        marks["slide_type"] = kind
+    if marks:
+        cell.metadata["slideshow"] = marks
 
 
 def main() -> None:

@@ -27,13 +27,13 @@
 # %% [markdown] slide="notes"
 # *For the lecturer: sections 2 to 5 belong on the blackboard, 6 to 10 are live, 12 shows the gap as a number. Sections 11 to 15 stand alone and can be homework.*
 
-# %% [markdown]
+# %% [markdown] slide="skip"
 # Run the cells from the top. Where a cell says *Exercise*, replace the last line of the function with your own code, run it, and run the check below it. Stuck? `hint("04.1")`
 # gives the next of three hints, `solution("04.1")` the course's answer. The lesson goes on either way.
 #
 # Boxes that begin **From the notes** set right what the lecture notes behind this course ask or get wrong. If you don't use the notes, the boxes are still good questions.
 
-# %%
+# %% slide="skip"
 import copy
 import math
 
@@ -99,7 +99,7 @@ plots.images(
 # The ELBO is a lower bound because the gap is never negative. Check it on a model so small that everything is known: $z\sim\mathcal N(0,1)$, $x\mid z\sim\mathcal N(z, \tfrac12)$
 # (the second argument is the variance), one observation $x=1.5$. Then $x\sim\mathcal N(0,\tfrac32)$ and $z\mid x\sim\mathcal N(1,\tfrac13)$ in closed form. Three integrals, one sum:
 
-# %%
+# %% says="Bound and gap add up to the truth"
 def log_normal(v, mean, variance):
     return -0.5 * ((v - mean) ** 2 / variance + math.log(2 * math.pi * variance))
 
@@ -172,7 +172,7 @@ gaussian_kl = check("04.1", gaussian_kl)
 # %% [markdown]
 # A formula deserves a second opinion. The definition is an average over $q$, so draw from $q$ and average. (Three standard errors apart would be a reason to worry.)
 
-# %%
+# %% says="A million draws agree with the closed form"
 torch.manual_seed(0)
 mu, log_var = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.25, 2.25]]).log()
 q = torch.distributions.Normal(mu, (0.5 * log_var).exp())
@@ -187,7 +187,7 @@ print(f"apart by {abs(log_ratio.mean().item() - exact) / error:.1f} standard err
 # > **From the notes** (004, line 142). The last term is printed as $-\log\det\operatorname{diag}(\sigma)$. It must be $-\log\det\operatorname{diag}(\sigma^2)$.
 # > You can see it without algebra: with the slip a KL can be negative.
 
-# %%
+# %% says="With the slip, a KL can be negative"
 variance = torch.tensor(0.25)
 print(f"with σ : {0.5 * (variance - 1 - variance.sqrt().log()):.6f}  ← negative, so it is no KL")
 print(f"with σ²: {0.5 * (variance - 1 - variance.log()):.6f}")
@@ -218,7 +218,7 @@ def reparameterize(mu, log_var, eps):
 # %%
 reparameterize = check("04.2", reparameterize)
 
-# %%
+# %% says="A gradient passes through the function, not through the draw"
 mu, sigma = torch.tensor([[1.0]], requires_grad=True), torch.tensor([[0.5]], requires_grad=True)
 drawn = torch.distributions.Normal(mu, sigma).sample()
 eps = torch.randn(1, 1)
@@ -258,7 +258,7 @@ bernoulli_log_likelihood = check("04.3", bernoulli_log_likelihood)
 # %% [markdown]
 # Probabilities sum to 1. With 9 pixels there are 512 images, so you can add them all up. And a decoder that knows nothing, all logits 0, pays $784\log 2$:
 
-# %%
+# %% says="The probabilities of all images add up to 1"
 every_image = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 9)  # (512, 9)
 total = bernoulli_log_likelihood(every_image, torch.randn(9).expand(512, 9)).exp().sum()
 nothing = -bernoulli_log_likelihood(torch.ones(1, 784).double(), torch.zeros(1, 784).double()).item()
@@ -295,7 +295,7 @@ gaussian_log_likelihood = check("04.4", gaussian_log_likelihood)
 # Which $\sigma$ is best for a given error? Set the derivative with respect to $\sigma$ to 0: $\sum_i (x_i-m_i)^2/\sigma^3 - 784/\sigma = 0$, so $\sigma^2$ is the mean squared error per pixel.
 # Guess before you run: how many nats does the usual choice $\sigma=1$ waste on 784 pixels with a mean squared error of 0.05? And how many would a *perfect* decoder then save?
 
-# %%
+# %% says="The best σ² is the mean squared error"
 off = torch.full((1, 784), 0.05).sqrt()  # every pixel is off by √0.05
 for sigma in (1.0, 0.5, 0.05**0.5, 0.1):
     cost = -gaussian_log_likelihood(off, 0 * off, torch.tensor(sigma)).item()
@@ -332,7 +332,7 @@ def negative_elbo(x, logits, mu, log_var):
 # %%
 negative_elbo = check("04.5", negative_elbo)
 
-# %%
+# %% slide="code" says="A complete VAE: two networks, a sample, a loss, a loop"
 class TinyVAE(nn.Module):
     def __init__(self, pixels=784, hidden=256, latents=2):
         super().__init__()
@@ -360,7 +360,7 @@ for step in range(301):
 # That is a complete VAE: two networks, a sample, a loss, a loop. From here on the lesson uses the library's version: `models.VAE` is the same model, `training.fit` the same loop with a progress bar and
 # a history. Given images, `models.VAE` returns the terms of its bound: `rec` is $\log p_\theta(x\mid z)$ for each of $k$ draws, `kl` the closed form. Do they agree with yours?
 
-# %%
+# %% says="Your loss and the library's agree"
 vae = models.VAE(tiny.enc, tiny.dec, d=2).to(x.device)  # around the same networks
 with torch.no_grad():
     mine = torch.stack([tiny(x_test[:2000]) for _ in range(100)])
@@ -394,7 +394,7 @@ before = training.evaluate(vae, x_test)
 recipe = {"schedule": training.one_cycle, "transform": torch.bernoulli}  # fresh black and white
 run = training.fit(vae, x, epochs=7, lr=4e-3, test=x_test, watch=plots.LiveHistory(7), **recipe)
 
-# %%
+# %% says="The loss falls, and the KL rises"
 after = {name: run[f"test_{name}"][-1] for name in ("objective", "rec", "kl")}
 for when, terms in (("before", before), ("after", after)):
     elbo, rec, kl = (terms[name] for name in ("objective", "rec", "kl"))
@@ -435,7 +435,7 @@ def gradients(model, x, draws=60):
     return {name: torch.stack(g) for name, g in grads.items()}
 
 
-# %%
+# %% says="The means agree; the variances tell two stories"
 print("                mean of A         mean of B      variance of A / variance of B")
 print("seed  stage                                      as a value    as a gradient")
 for seed in range(3):
@@ -488,7 +488,7 @@ def minibatch_bound(elbos, dataset_size):
 # %%
 minibatch_bound = check("04.6", minibatch_bound)
 
-# %%
+# %% says="A batch of 128 stands for all, without bias"
 with torch.no_grad():
     t = vae(x_test)
 elbos = (t.rec - t.kl)[0]  # (N,)
@@ -518,7 +518,7 @@ plots.codes(
 # %% [markdown]
 # "Clusters well" is a claim, so put numbers on it: let the ten nearest codes vote for the label, and see which pairs are mixed up.
 
-# %%
+# %% says="Far better than guessing, far from “well”"
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -530,7 +530,7 @@ mixed = np.triu(confused + confused.T, 1)
 for i in mixed.ravel().argsort()[::-1][:4]:
     print(f"  {i // 10} and {i % 10} are taken for each other {mixed.ravel()[i]} times")
 
-# %% [markdown]
+# %% [markdown] slide="notes"
 # So: far better than guessing, far from "well". Some classes stand apart, the pairs above share their room; two latents are too few for ten classes.
 #
 # Now the other direction. To see what the decoder does across the plane, step through it evenly, in **probability**: the prior has the same mass between any two neighbours.
@@ -631,7 +631,7 @@ def report(model):
     return found | {"share, codes of images": again}
 
 
-# %%
+# %% says="The KL rounds the cloud; draw by draw neither model is good"
 contestants = {
     "VAE, 2": [vae],
     "AE, 20": [trained(new_ae(20, seed), seed) for seed in range(3)],
@@ -680,7 +680,7 @@ plots.images(
 #
 # **Predict:** is the gap of a typical test image nearer to 0.1, 1 or 10 nats? And of the worst one among 300?
 
-# %%
+# %% says="A typical gap is about a nat; a few are very large"
 def quadrature_elbo(model, x, nodes=24):
     """The ELBO of each image, (B,), with its expectation by Gauss–Hermite quadrature."""
     at, weight = (torch.tensor(v).to(x) for v in np.polynomial.hermite_e.hermegauss(nodes))
@@ -707,7 +707,7 @@ for name, g in (("test", gap), ("training", gap_train)):
 # %% [markdown]
 # How exact is "exact"? A finer grid, or fewer points, should hardly move the numbers.
 
-# %%
+# %% says="A finer grid hardly moves the numbers"
 some = x_test[:100]
 with torch.no_grad():
     by_grid = (metrics.log_px_grid(vae, some, n=384) - log_p[:100]).abs()
@@ -718,7 +718,7 @@ print(f"16² points instead of 24² move the ELBO by {by_nodes.mean():.4f} on av
 # %% [markdown]
 # A typical gap is about a nat; the mean is larger because of a long tail. It is much the same on training images, so the encoder does not miss because an image is new to it. Look at the median image and at the worst: colour is the true $p_\theta(z\mid x)$ on a grid, the ellipse is $q_\phi(z\mid x)$ at two standard deviations.
 
-# %%
+# %% says="The ellipse should cover the colour; at worst it lies elsewhere"
 order = gap.argsort()
 chosen = {"median": order[150].item(), "worst": order[-1].item()}
 panels = {}
@@ -734,7 +734,7 @@ plots.posteriors(
 # %% [markdown]
 # Is it the Gaussian that can't fit, or the encoder that missed? Take the ten images with the largest gaps, give each a $\mu$ and a $\log\sigma^2$ of its own, start at the encoder's and, a second time, at the posterior's peak, and move uphill on the ELBO. **Predict** how much of the gaps is left.
 
-# %%
+# %% says="Most of the worst gaps is the encoder's miss, not the Gaussian's"
 ten = order[-10:]
 encoders = vae.enc(x_test[ten]).detach()  # (10, 4): mu beside log_var
 peaks = metrics.grid(256)[metrics.joint_on_grid(vae, x_test[ten], n=256)[0].argmax(0).cpu()].to(x)
@@ -762,7 +762,7 @@ print("own q, the better of two starts: ", " ".join(f"{g:5.1f}" for g in left.mi
 # When there are too many latents for a grid, people estimate $\log p_\theta(x)$ by importance sampling ([Burda et al. 2016](https://arxiv.org/abs/1509.00519)), $\log\frac1k\sum_j w_j$ with $w_j = p_\theta(x\mid z_j)\,p(z_j)/q_\phi(z_j\mid x)$ and $z_j\sim q_\phi$. Where $q$ missed, so do the draws.
 # The effective sample size, $(\sum w_j)^2/\sum w_j^2$, says how many of the $k$ draws really count; when all of them miss, it does not know.
 
-# %%
+# %% says="Where all draws miss, more of them hardly help"
 for k in (10, 100, 1000):
     estimate, size = metrics.log_px(vae, x_test[:200], k=k)
     short = estimate - log_p[:200]
@@ -786,7 +786,7 @@ for k in (10, 100, 1000):
 #
 # It is about the **black-and-white draws** of the image, on average. About the grey image it says nothing, and a perfect reconstruction does not cost 0:
 
-# %%
+# %% says="A perfect reconstruction of a grey image still costs nats"
 grey = data.digits("test")[0][:2000]
 logits = vae.dec(vae.encode(grey)).detach()
 cross_entropy = F.binary_cross_entropy_with_logits(logits[0], grey[0], reduction="sum")
@@ -799,7 +799,7 @@ print(f"a perfect reconstruction of a grey test image would still cost {floor:.1
 # If you want a density of grey images, choose one: a Gaussian, with $\sigma$ fixed or learned, or the *continuous Bernoulli* ([Loaiza-Ganem & Cunningham 2019](https://arxiv.org/abs/1907.06845)), which divides $p^x(1-p)^{1-x}$ by its
 # integral over $[0,1]$, so that it is a density there. Its mean is no longer $p$.
 
-# %%
+# %% says="The grey loss is no density; the continuous Bernoulli is one"
 from torch.distributions import ContinuousBernoulli
 
 pixel = (torch.arange(10_000) + 0.5) / 10_000  # the midpoints of [0, 1]
@@ -812,7 +812,7 @@ for a in (0.0, -3.0, -10.0):
 # %% [markdown]
 # Four decoders, twenty latents, the same training. **Predict:** which one uses the fewest latents?
 
-# %%
+# %% says="With σ = 1 most latents go dead"
 kinds = {
     "cross-entropy": new_vae(20, models.GreyVAE),
     "Gaussian, σ = 1": new_vae(20, models.GaussianVAE, sigma=1.0),
@@ -850,7 +850,7 @@ plots.images(
 #
 # Two latents make good pictures, not a good model. **Predict:** with 4000 training images and more and more latents, does the *test* bound get worse at some point?
 
-# %%
+# %% says="Spare latents cost on training images, too: no overfitting"
 numbers, small = (2, 5, 10, 20, 50), x[:4000]
 torch.manual_seed(1)
 sets = {"training images": torch.bernoulli(small), "test images": x_test[:5000]}
@@ -879,7 +879,7 @@ plots.lines(
 #
 # **Play:** here are twenty latents of section 11. Each strip moves one of them through the place where you stand. Which latents turn one digit into another, and which only lean or thicken it?
 
-# %%
+# %% says="Which latents turn one digit into another?"
 LatentTraversal(contestants["VAE, 20"][0], x_test[:2000], y_test[:2000])
 
 # %% [markdown]
@@ -892,7 +892,7 @@ LatentTraversal(contestants["VAE, 20"][0], x_test[:2000], y_test[:2000])
 # A loss is known up to a factor: $a\sum_\text{pixels}(-\log p) + b\sum_\text{latents}\mathrm{KL}$ has the same minimiser as $-\log p_\theta(x\mid z) + \beta\,\mathrm{KL}$ with $\beta=b/a$.
 # A mean over 784 pixels is $a=1/784$, a mean over $D$ latents is $b=1/D$. A squared error is, up to a constant, twice the Gaussian's $-\log p$ at $\sigma=1$: $a=2$. So every way of reducing a loss has a $\beta$ in *these* units:
 
-# %%
+# %% says="Every way of reducing a loss hides a β"
 from course_lib.objectives import effective_beta
 
 ways = {
@@ -910,7 +910,7 @@ for way, beta in ways.items():
 # %% [markdown]
 # Is that a matter of taste? Train with the first line, a slip that is easy to make:
 
-# %%
+# %% says="With a hidden β of 784 the code says nothing"
 def with_a_pixel_mean(t):
     return (t.rec.mean(0) / 784 - t.kl).mean()
 

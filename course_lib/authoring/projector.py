@@ -1,0 +1,78 @@
+"""Figures a second time, for a projector: the same figure with text that the last row can read.
+
+`install()` in a kernel makes every figure leave, beside its PNG, a JSON output of type MIME for slides: the picture,
+its size on a slide of 1280 × 720, and its title apart, so that the slide can set it in type.
+"""
+
+import base64
+import io
+from contextlib import contextmanager
+
+from IPython import get_ipython
+from IPython.core.formatters import BaseFormatter
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from traitlets import ObjectName, Unicode
+
+MIME = "application/vnd.elbo-room.slide+json"
+WIDE, SQUARE = (1184, 510), (640, 600)  # room for a figure: under the slide's title, or beside its text
+SMALLEST = 21  # px on the slide
+SHARP = 1.5  # image pixels per slide pixel
+
+
+def install() -> None:
+    formatter = get_ipython().display_formatter
+    formatter.formatters[MIME] = ProjectorFormatter(parent=formatter)
+
+
+class ProjectorFormatter(BaseFormatter):
+    format_type = Unicode(MIME)
+    print_method = ObjectName("_repr_slide_")
+
+    def __call__(self, shown):  # no printer registered for Figure: matplotlib's inline backend clears those
+        return on_a_slide(shown) if isinstance(shown, Figure) else None
+
+
+def on_a_slide(figure: Figure) -> dict:
+    """{png, width, height, text, title, square}: sizes in slide pixels, `text` that of the smallest letters."""
+    width, height = (float(inches) for inches in figure.get_size_inches())
+    square = width / height < 1.5
+    room = SQUARE if square else WIDE
+    scale = min(room[0] / width, room[1] / height)  # slide pixels per inch
+    with larger_text(figure, 72 * SMALLEST / scale) as title:
+        png = io.BytesIO()
+        figure.savefig(png, format="png", facecolor="white", dpi=scale * SHARP)
+    return {
+        "png": base64.b64encode(png.getvalue()).decode(),
+        "width": round(width * scale),
+        "height": round(height * scale),
+        "text": SMALLEST,
+        "title": title,
+        "square": square,
+    }
+
+
+@contextmanager
+def larger_text(figure: Figure, points: float):
+    """No text below `points`, an index not either; gives the title where there is one, which is then not drawn."""
+    titles = [axis for axis in figure.axes if axis.get_title(loc="left") or axis.get_title()]
+    title = ""
+    for axis in figure.axes:
+        axis.tick_params(labelsize=max(points, *(t.get_fontsize() for t in _ticks(axis))))
+    before = [(text, text.get_text(), text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
+    for text, content, size in before:
+        indexed = "$" in content and ("_" in content or "^" in content)
+        text.set_fontsize(max(size, points / 0.7 if indexed else points))
+    if len(titles) == 1:
+        title = titles[0].get_title(loc="left") or titles[0].get_title()
+        for place in ("left", "center"):
+            titles[0].set_title("", loc=place)
+    try:
+        yield title
+    finally:
+        for text, content, size in before:
+            text.set(text=content, fontsize=size)
+
+
+def _ticks(axis):
+    return [*axis.get_xticklabels(), *axis.get_yticklabels(), Text(fontsize=1)]
