@@ -226,5 +226,5 @@ def _checked(ended: str, told, missing: frozenset[str]) -> Outcome:
         for message in told:
             messages.append(message)
     except ValueError:
-        ended = "spoiled"
+        ended = "spoiled" if ended.startswith("exit") else ended
     return Outcome(ended, messages, missing)

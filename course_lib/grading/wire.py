@@ -18,7 +18,11 @@ from course_lib.exercises.running import Foreign, kind
 
 DTYPES = {
     name: getattr(torch, name)
-    for name in "float64 float32 float16 bfloat16 complex64 complex128 int64 int32 int16 int8 uint8 bool".split()
+    for group in (
+        ("float64", "float32", "float16", "bfloat16", "complex64", "complex128"),
+        ("int64", "int32", "int16", "int8", "uint8", "bool"),
+    )
+    for name in group
 }
 LENGTHS = struct.Struct(">II")
 MOST_TEXT = 2**20  # bytes of JSON in a message
@@ -81,7 +85,7 @@ def encode(v: Any, block: bytearray, depth: int = 0) -> Any:
 
 
 def _encode_tensor(v: Tensor, block: bytearray) -> dict:
-    t = v.as_subclass(Tensor).detach()
+    t = (v if type(v) is Tensor else v.as_subclass(Tensor)).detach()
     dtype, shape = str(t.dtype).removeprefix("torch."), list(t.shape)
     if t.numel() > MOST_NUMBERS:
         return {"foreign": f"a tensor of {t.numel()} numbers, too many to be judged"}
