@@ -1,6 +1,7 @@
 """Interactive figures: the Python side of each, and the ES modules that draw them."""
 
+from course_lib.widgets.divergences import TwoDivergences
 from course_lib.widgets.estimators import EstimatorVariance
 from course_lib.widgets.traversal import LatentTraversal
 
-__all__ = ["EstimatorVariance", "LatentTraversal"]
+__all__ = ["EstimatorVariance", "LatentTraversal", "TwoDivergences"]
