@@ -1,18 +1,18 @@
-// Controls with a label, a value and keys: each gives its node and `place(value)`, and asks for a change by a callback.
+// Controls with a label and keys: each gives its node and `place`, which shows a value, and asks for a change by a callback.
 
 // A row: symbol, range input, value. Arrow keys go by `size`, with Shift five times as far; the pointer by `step`.
+// value() is asked at every key: two of them may come within a frame.
 function slider({ symbol, label, range: [min, max], step = 0.01, size = 0.1, big = 5 * size, text = fixed, ...rest }) {
-  const { set, life } = rest;
+  const { value, set, life } = rest;
   const input = h("input", { type: "range", min, max, step, "aria-label": label }), output = h("output", {});
-  let now = 0;
   input.addEventListener("input", () => set(input.valueAsNumber), { signal: life.signal });
-  arrowKeys(input, life, (dx, dy, event) => set(now + (dx + dy) * (event.shiftKey ? big : size)));
+  arrowKeys(input, life, (dx, dy, event) => set(value() + (dx + dy) * (event.shiftKey ? big : size)));
   return {
     node: h("div", { class: "slider", title: label }, h("span", { class: "symbol" }, symbol), input, output),
-    place(value) {
-      now = input.value = value;
-      output.textContent = text(value);
-      input.setAttribute("aria-valuetext", text(value));
+    place() {
+      input.value = value();
+      output.textContent = text(value());
+      input.setAttribute("aria-valuetext", text(value()));
     },
   };
 }
@@ -60,11 +60,11 @@ function checkBox(text, life, chosen) {
   return { node: h("label", {}, input, text), place: (on) => { input.checked = on; } };
 }
 
-function choice(label, options, life, chosen) {
-  const select = h("select", {}, ...options.map(([value, text]) => h("option", { value }, text)));
+function choice(symbol, label, options, life, chosen) {
+  const select = h("select", { "aria-label": label }, ...options.map(([value, text]) => h("option", { value }, text)));
   select.addEventListener("change", () => chosen(select.value), { signal: life.signal });
   return {
-    node: h("label", { class: "choice" }, h("span", { class: "symbol" }, label), select),
+    node: h("label", { class: "choice" }, h("span", { class: "symbol" }, symbol), select),
     place: (value) => { select.value = value; },
   };
 }

@@ -68,24 +68,27 @@ function render({ model, el }) {
   const simplex = simplexPanel(() => ({ ...result, classes, values: chosen().values, j: get("logit") }), life);
   const shapes = histograms(() => ({ ...result, parameter: derivative(), draws: get("draws") }), life);
 
-  const mu = slider({ symbol: "μ", label: "μ, mean of z", range: ranges.mu, set: moveTo("mu"), life });
-  const sigma = slider({
-    symbol: "σ", label: "σ, standard deviation of z", range: ranges.sigma, set: moveTo("sigma"), life,
+  const linear = (name, symbol, label) => slider({
+    symbol, label, range: ranges[name], value: () => get(name), set: moveTo(name), life,
   });
+  const mu = linear("mu", "μ", "μ, mean of z"), sigma = linear("sigma", "σ", "σ, standard deviation of z");
   const logits = classes.map((c, k) => slider({
     symbol: `l${subscript(k + 1)}`, label: `logit of class ${k + 1}, c = ${plain(c)}`, range: ranges.logits, life,
+    value: () => get("logits")[k],
     set: (v) => move({ logits: get("logits").map((old, i) => (i === k ? within(ranges.logits, v) : old)) }),
   }));
-  const tau = slider({ // logarithmic
-    symbol: "τ", label: "τ, temperature", range: ranges.tau.map(Math.log10), size: 0.05, life,
-    text: (v) => plain(10 ** v), set: (v) => moveTo("tau")(Number((10 ** v).toPrecision(3))),
+  const [cold, hot] = ranges.tau, warmth = (v) => Number((cold * (hot / cold) ** v).toPrecision(3)); // logarithmic
+  const tau = slider({
+    symbol: "τ", label: "τ, temperature", range: [0, 1], step: 0.005, size: 0.02, text: (v) => plain(warmth(v)), life,
+    value: () => Math.log(get("tau") / cold) / Math.log(hot / cold), set: (v) => moveTo("tau")(warmth(v)),
   });
   const counts = frame.draws, last = counts.length - 1;
   const draws = slider({
     symbol: "L", label: "L, draws per estimate", range: [0, last], step: 1, size: 1, big: 1, life,
-    text: (k) => String(counts[k]), set: (k) => move({ draws: counts[Math.min(last, Math.max(0, k))] }),
+    text: (k) => String(counts[k]), value: () => counts.indexOf(get("draws")),
+    set: (k) => move({ draws: counts[Math.min(last, Math.max(0, k))] }),
   });
-  const f = choice("f", functions.map(({ name, formula }) => [name, formula ? `${name}: ${formula}` : name]), life,
+  const f = choice("f", "function f", functions.map(({ name, formula }) => [name, formula ? `${name}: ${formula}` : name]), life,
     (name) => move({ function: name }));
   const parameter = radios(`${id}-parameter`, "gradient for", [["mu", "μ"], ["sigma", "σ"]], life,
     (name) => move({ parameter: name }));
@@ -119,10 +122,8 @@ function render({ model, el }) {
     for (const [tab, part] of Object.entries(parts))
       for (const { node } of [{ node: part.group }, part.results, part.parameter]) node.hidden = tab !== get("tab");
     for (const [control, name] of [[tabs, "tab"], [f, "function"], [frozen, "frozen"], [parameter, "parameter"],
-      [logit, "logit"], [mu, "mu"], [sigma, "sigma"]]) control.place(get(name));
-    logits.forEach((each, k) => each.place(get("logits")[k]));
-    tau.place(Math.log10(get("tau")));
-    draws.place(counts.indexOf(get("draws")));
+      [logit, "logit"]]) control.place(get(name));
+    for (const each of [mu, sigma, ...logits, tau, draws]) each.place();
     const { panel, results } = parts[get("tab")];
     panel.redraw();
     shapes.redraw();

@@ -1,4 +1,4 @@
-"""Gradient estimators of E f(z) side by side: their distributions, biases, variances and costs, drawn by the browser."""
+"""Gradient estimators of E f(z) side by side: distributions, biases, variances and costs, drawn by the browser."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -95,7 +95,7 @@ class EstimatorVariance(CourseWidget):
     f        a function of yours, (n,) -> (n,), number by number, offered first under `name`
     function which f to start with: yours, "quadratic", "sine", "step", "rare event" or "fast wiggle"
     mu, sigma, parameter   z ~ N(mu, sigma²), and for which of them, "mu" or "sigma", the gradient is
-    classes  (K,) numbers c_k, 2 to 8 of them: the second tab takes f(Σ c_k z_k), z one-hot, from `logits`, all 0 at first
+    classes  2 to 8 numbers c_k: in the second tab z is one-hot, from `logits`, all 0 at first, and f sees Σ c_k z_k
     tau      temperature of the relaxed estimators there
     draws    L, draws per estimate: 1, 2, 5, 10, 30, 100, 300 or 1000
     tab      "Gaussian" or "discrete"
@@ -159,21 +159,21 @@ class EstimatorVariance(CourseWidget):
             values, slopes = (v.tolist() for v in value_and_slope(g, torch.tensor(self.classes, dtype=torch.float64)))
             listed.append({"name": n, "formula": formulas.get(n, ""), "values": values, "slopes": slopes})
         self.what = "gradient estimators of E f(z) side by side"
-        first = next(iter(self.functions))
+        frame = {
+            "functions": listed,
+            "classes": self.classes,
+            "draws": list(DRAWS),
+            "ranges": {n: list(r) for n, r in RANGES.items()},
+            "estimators": {n: list(e) for n, e in ESTIMATORS.items()},
+            "low": LOW + STEP / 2,
+            "step": STEP,
+            "points": POINTS,
+        }
+        state = {"mu": mu, "sigma": sigma, "parameter": parameter, "draws": draws, "tab": tab, "tau": tau}
+        state |= {"frozen": frozen, "shown": list(NAMES) if shown is None else shown, "logits": [0.0] * self.k}
+        state["function"] = next(iter(self.functions)) if function is None else function
         try:
-            super().__init__(
-                **dict(mu=mu, sigma=sigma, parameter=parameter, draws=draws, tab=tab, tau=tau, logits=[0.0] * self.k),
-                function=first if function is None else function,
-                shown=list(NAMES) if shown is None else shown,
-                frozen=frozen,
-                tables=b"".join(tables),
-                frame={
-                    **dict(functions=listed, classes=self.classes, draws=list(DRAWS)),
-                    **dict(low=LOW + STEP / 2, step=STEP, points=POINTS),
-                    "ranges": {n: list(r) for n, r in RANGES.items()},
-                    "estimators": {n: list(e) for n, e in ESTIMATORS.items()},
-                },
-            )
+            super().__init__(frame=frame, tables=b"".join(tables), **state)
         except traitlets.TraitError as error:
             raise ValueError(str(error)) from None
 

@@ -30,7 +30,8 @@ def still(widget) -> bytes:
     figure, axes = picture(n, 1, (9, 1.1 + 0.95 * n), sharex=True, squeeze=False, layout="none")
     figure.subplots_adjust(left=0.02, right=0.76, top=1 - 0.62 / (1.1 + 0.95 * n), bottom=0.1, hspace=0.45)
     draws = f"{widget.draws} draw{'s' if widget.draws > 1 else ''}"
-    figure.text(0.02, 0.99, f"{what} = {truth:.4g} (black line), {draws} an estimate", fontsize=13, va="top")
+    title = f"{what} = {truth:.4g} (black line), {draws} an estimate".replace("-", "−")
+    figure.text(0.02, 0.99, title, fontsize=13, va="top")
     spread = torch.cat([g for g in rows.values() if g is not None] or [torch.tensor([truth - 1, truth + 1])])
     low, high = min(truth, spread.quantile(0.005).item()), max(truth, spread.quantile(0.995).item())
     room = 0.05 * (high - low) or 1.0
@@ -41,19 +42,25 @@ def still(widget) -> bytes:
         axis.set_title(name, fontsize=12, color=COLOURS[name], weight="bold", pad=2)
         text = "needs at least\n2 draws per estimate"
         if g is not None:
-            axis.hist(g.numpy(), 120, axis.get_xlim(), histtype="stepfilled", color=COLOURS[name], alpha=0.65)
+            axis.hist(g.numpy(), 120, range=axis.get_xlim(), histtype="stepfilled", color=COLOURS[name], alpha=0.65)
             mean, variance = g.mean().item(), g.var().item()
             axis.plot([mean], [0], marker="^", color=COLOURS[name], clip_on=False, zorder=3)
             error = (variance / len(g)) ** 0.5
             flag = (
                 "biased: " if name in MAY_BE_BIASED and abs(mean - truth) > 4 * error + 1e-5 * abs(truth) else "bias "
             )
-            known = f", exact {exact[name]:.4g}" if name in exact else ""
-            text = f"{flag}{mean - truth:.2g} ± {error:.2g}\nvariance {variance:.4g}{known}"
+            known = f", exact {exact[name]:.3g}" if name in exact else ""
+            text = f"{flag}{mean - truth:.2g} ± {error:.2g}\nvariance {variance:.3g}{known}"
         axis.text(1.01, 0.5, text.replace("-", "−"), transform=axis.transAxes, va="center", fontsize=11)
     out = io.BytesIO()
     figure.savefig(out, format="png", facecolor="white")
     return out.getvalue()
+
+
+def _f(widget):
+    """The function that is shown, with a slope for autograd even where it has none, like a step: 0."""
+    f = widget.functions[widget.function]
+    return lambda z: f(z) + 0 * z
 
 
 def _noise(*shape: int) -> Tensor:
@@ -61,8 +68,8 @@ def _noise(*shape: int) -> Tensor:
 
 
 def _gaussian(widget) -> tuple[dict[str, Tensor | None], float, dict[str, float], str]:
-    """Estimates (n,) by name, each the mean of `draws` draws; exact gradient and variances; what it is a gradient of."""
-    f, mu, sigma, draws = widget.functions[widget.function], widget.mu, widget.sigma, widget.draws
+    """Estimates (n,) by name, each the mean of `draws` draws; exact gradient; exact variances; a title."""
+    f, mu, sigma, draws = _f(widget), widget.mu, widget.sigma, widget.draws
     n, side = max(500, N // draws), ("mu", "sigma").index(widget.parameter)
     normals = _noise(7, n, draws)
     eps = normals[0]
@@ -87,7 +94,7 @@ def _gaussian(widget) -> tuple[dict[str, Tensor | None], float, dict[str, float]
 
 
 def _discrete(widget) -> tuple[dict[str, Tensor | None], float, dict[str, float], str]:
-    g, classes = widget.functions[widget.function], torch.tensor(widget.classes, dtype=torch.float64)
+    g, classes = _f(widget), torch.tensor(widget.classes, dtype=torch.float64)
     logits, j, draws = torch.tensor(widget.logits, dtype=torch.float64), widget.logit, widget.draws
     n = max(500, N // draws)
     uniform = torch.rand(n * draws, widget.k, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
@@ -97,10 +104,7 @@ def _discrete(widget) -> tuple[dict[str, Tensor | None], float, dict[str, float]
         return g(z @ classes)
 
     def relaxed(straight_through: bool) -> Tensor:
-        try:
-            return estimators.gumbel_softmax(f, logits, noise, widget.tau, straight_through)
-        except RuntimeError:  # f has no slope: a step
-            return torch.zeros_like(noise)
+        return estimators.gumbel_softmax(f, logits, noise, widget.tau, straight_through)
 
     plain = estimators.categorical_score_function(f, logits, noise)
     value = f(torch.nn.functional.one_hot(estimators.gumbel_max(logits, noise), widget.k).double()).view(n, draws)

@@ -11,13 +11,16 @@ function scoreVariances({ f, ff, ss, fs, fss, ffss }, L) {
   const hh = ff - f * f, hhss = ffss - 2 * f * fss + f * f * ss;
   return {
     "score function": (ffss - fs * fs) / L,
-    "leave-one-out baseline": L < 2 ? null : (hhss - fs * fs) / L + (hh * ss + fs * fs) / (L * (L - 1)),
-    "best baseline": (ffss - fss * fss / ss - fs * fs) / L,
+    "leave-one-out baseline":
+      L < 2 ? null : noLess((hhss - fs * fs) / L + (hh * ss + fs * fs) / (L * (L - 1)), ffss),
+    "best baseline": noLess(ffss - fss * fss / ss - fs * fs, ffss) / L,
   };
 }
 
 // A difference of squares of size `scale` that is 0 but for rounding.
-const noLess = (v, scale) => (v < 1e-9 * scale ? 0 : v);
+function noLess(v, scale) {
+  return v < 1e-9 * scale ? 0 : v;
+}
 
 // z ~ N(μ, σ²): cell by cell of f's table, in which f is a straight line, so that jumps do no harm.
 export function exactGaussian({ low, step, value, slope, integral }, mu, sigma, parameter) {

@@ -1,7 +1,7 @@
 // The estimators of course_lib/estimators.py on typed arrays: noise (N,) in, one estimate a draw (N,) out.
 // f is a table that Python made: {low, step, value, slope}, numbers at low + i step, straight lines between them.
 
-function table(numbers, { low, step }) {
+export function table(numbers, { low, step }) {
   const n = numbers.length / 2, value = numbers.subarray(0, n), slope = numbers.subarray(n);
   const integral = new Float64Array(n); // of f from low to each point; exact for straight lines
   for (let i = 1; i < n; i++) integral[i] = integral[i - 1] + step * (value[i - 1] + value[i]) / 2;

@@ -23,7 +23,7 @@ function plain(value, digits = 3) {
 // significant ones, at least `decent`, as long as the largest keeps below eight digits. What would look like 0 says so.
 export function column(values, digits, decent = 0) {
   const sizes = values.filter((v) => v && Number.isFinite(v)).map(Math.abs), power = (v) => Math.floor(Math.log10(v));
-  const [least, most] = sizes.length ? [Math.min(...sizes), Math.max(...sizes)] : [1, 1];
+  const most = sizes.length ? Math.max(...sizes) : 1, least = Math.max(1e-4 * most, Math.min(most, ...sizes));
   if (most >= 1e7 || most < 1e-4) return (v) => short(v, digits);
   const decimals = Math.min(Math.max(decent, digits - 1 - power(least)), 6 - Math.max(0, power(most)));
   const unit = 10 ** -decimals;
@@ -69,10 +69,10 @@ function resultsTable(names, toggle, life) {
 
   function show({ rows, base }, dark) {
     const drawn = rows.filter((row) => row.estimates);
-    // Means, biases and errors share their decimals: two digits of the smallest error.
+    // Means, biases and errors share their decimals: as many as the smallest error needs to be seen.
     const errors = drawn.map((row) => row.error).filter((v) => v > 0), largest = drawn.map((row) => Math.abs(row.mean));
-    const m = column(errors.length ? [...errors, Math.max(...largest, ...errors)] : largest, errors.length ? 2 : 4);
-    const v = column(drawn.flatMap((row) => [row.variance, row.known]), 3, 3);
+    const m = column(errors.length ? [...errors, Math.max(...largest, ...errors)] : largest, errors.length ? 1 : 4);
+    const v = column(drawn.flatMap((row) => [row.variance, row.known]), 2, 3);
     const or = (value, text) => (value === null ? "—" : text(value));
     put(ratio, `× ${base}`);
     for (const row of rows) {
