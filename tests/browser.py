@@ -10,6 +10,7 @@ import sys
 import time
 from urllib.parse import urlparse
 
+import nbformat
 import pytest
 
 from course_lib import ROOT
@@ -193,3 +194,44 @@ def lab_page(chromium):
     context.close()
     assert not left
     assert not page.errors
+
+
+# --- a notebook in JupyterLab ---------------------------------------------------------------------
+
+IDLE = "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+READY = """async () => {
+  const panel = jupyterapp.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+}"""
+
+
+def open_notebook(lab, page, name: str, cells: tuple[str, ...], wait_for: str):
+    """The page with a notebook of these cells, all run, and `wait_for`, a part of its output, on the page."""
+    address, folder = lab
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}  # without it JupyterLab asks which
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells], metadata=kernel)
+    nbformat.write(book, folder / name)
+    page.goto(address(name))
+    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=60_000)
+    page.evaluate(READY)
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.locator(wait_for).wait_for(timeout=60_000)
+    page.wait_for_function(IDLE)
+    return page
+
+
+def run_cell(page, index: int) -> None:
+    page.evaluate(
+        """async (k) => {
+          jupyterapp.shell.currentWidget.content.activeCellIndex = k;
+          await jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        index,
+    )
+
+
+def printed(page, index: int) -> str:
+    """Runs a cell and reads what it prints."""
+    run_cell(page, index)
+    return page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea-output").inner_text().strip()

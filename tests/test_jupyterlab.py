@@ -3,8 +3,8 @@
 import statistics
 import time
 
-import nbformat
 import pytest
+from browser import IDLE, open_notebook, printed, run_cell
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -54,44 +54,12 @@ WATCH = """() => {
   };
   requestAnimationFrame(tick);
 }"""
-IDLE = "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
-READY = """async () => {
-  const panel = jupyterapp.shell.currentWidget;
-  await panel.context.ready;
-  await panel.sessionContext.ready;
-}"""
 
 
 @pytest.fixture
 def notebook(lab, lab_page):
     """lab_page with the notebook open, all cells run and the widget on the page."""
-    address, folder = lab
-    cells = [nbformat.v4.new_code_cell(source) for source in (MODEL, WIDGET, "print(w.z, len(epochs))")]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}  # without it JupyterLab asks which
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "traversal.ipynb")
-    lab_page.goto(address("traversal.ipynb"))
-    lab_page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=60_000)
-    lab_page.evaluate(READY)
-    lab_page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-    lab_page.locator("canvas.pad").wait_for(timeout=60_000)
-    lab_page.wait_for_function(IDLE)
-    return lab_page
-
-
-def run_cell(page, index: int) -> None:
-    page.evaluate(
-        """async (k) => {
-          jupyterapp.shell.currentWidget.content.activeCellIndex = k;
-          await jupyterapp.commands.execute('notebook:run-cell');
-        }""",
-        index,
-    )
-
-
-def printed(page) -> str:
-    """Runs the last cell and reads what it prints."""
-    run_cell(page, 2)
-    return page.locator(".jp-Cell").nth(2).locator(".jp-OutputArea-output").inner_text().strip()
+    return open_notebook(lab, lab_page, "traversal.ipynb", (MODEL, WIDGET, "print(w.z, len(epochs))"), "canvas.pad")
 
 
 def middle(page) -> tuple[float, float]:
@@ -138,7 +106,7 @@ def test_traversal_in_jupyterlab(notebook):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
     page.wait_for_timeout(100)
-    assert printed(page) == "[0.1, -0.5] 0"
+    assert printed(page, 2) == "[0.1, -0.5] 0"
 
     # Two clicks train one epoch.
     image = page.evaluate("seen.last")
@@ -146,7 +114,7 @@ def test_traversal_in_jupyterlab(notebook):
     page.get_by_text("epoch 1: −ELBO 152.3 nats").wait_for()
     page.wait_for_function(f"seen.last !== {image}")
     assert page.locator("button.train").is_enabled()
-    assert printed(page) == "[0.1, -0.5] 1"
+    assert printed(page, 2) == "[0.1, -0.5] 1"
     assert page.locator(".jp-Cell").nth(1).locator(".jp-OutputArea-child").count() == 1, (
         "nothing printed below the widget"
     )

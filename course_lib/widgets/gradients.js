@@ -46,10 +46,10 @@ export const pathwise = (slope, eps, parameter) =>
   parameter === "mu" ? slope : each(slope.length, (i) => slope[i] * eps[i]);
 
 // Coupled: both halves of the derivative of the density see the same w, or the same m.
-export function measureValued(f, mu, sigma, { w, m, inner }, parameter) {
+export function measureValued(f, mu, sigma, noise, parameter) {
   const [up, down] = parameter === "mu"
-    ? [at(f, f.value, mu, sigma, w), at(f, f.value, mu, -sigma, w)]
-    : [at(f, f.value, mu, sigma, m), at(f, f.value, mu, sigma, inner)];
+    ? [at(f, f.value, mu, sigma, noise.w), at(f, f.value, mu, -sigma, noise.w)]
+    : [at(f, f.value, mu, sigma, noise.m), at(f, f.value, mu, sigma, noise.inner)];
   const weight = parameter === "mu" ? 1 / (sigma * Math.sqrt(2 * Math.PI)) : 1 / sigma;
   return each(up.length, (i) => weight * (up[i] - down[i]));
 }

@@ -18,16 +18,25 @@ function uniforms(seed) {
 // What the Gaussian estimators need, (n,) each: eps ~ N(0, 1); w ~ Rayleigh; m ~ double-sided Maxwell; inner = u m with
 // u uniform, which is N(0, 1) again. w and m share numbers with eps: no estimator uses two of the three.
 export function gaussianNoise(seed, n) {
-  const u = uniforms(seed), [eps, w, m, inner] = Array.from({ length: 4 }, () => new Float32Array(n));
+  const u = uniforms(seed), [eps, w, spare] = [0, 1, 2].map(() => new Float32Array(n));
   for (let i = 0; i < n; i++) {
-    const radius = Math.sqrt(-2 * Math.log(u())), angle = 2 * Math.PI * u(), spare = radius * Math.sin(angle);
-    const length = Math.sqrt(spare * spare - 2 * Math.log(u())); // of three normals
+    const radius = Math.sqrt(-2 * Math.log(u())), angle = 2 * Math.PI * u();
     eps[i] = radius * Math.cos(angle);
+    spare[i] = radius * Math.sin(angle); // independent of eps
     w[i] = radius; // the length of two normals
-    m[i] = spare < 0 ? -length : length;
-    inner[i] = m[i] * u();
   }
-  return { eps, w, m, inner };
+  let pair = null;
+  const maxwell = () => { // only once somebody asks: ∂μ does not need them
+    if (pair) return pair;
+    pair = { m: new Float32Array(n), inner: new Float32Array(n) };
+    for (let i = 0; i < n; i++) {
+      const length = Math.sqrt(spare[i] * spare[i] - 2 * Math.log(u())); // of three normals
+      pair.m[i] = spare[i] < 0 ? -length : length;
+      pair.inner[i] = pair.m[i] * u();
+    }
+    return pair;
+  };
+  return { eps, w, get m() { return maxwell().m; }, get inner() { return maxwell().inner; } };
 }
 
 // Gumbel(0, 1), (n, classes) row by row: −log(−log u).
