@@ -5,7 +5,7 @@ from collections.abc import Callable
 from course_lib.exercises.judge import RIGHT, Verdict, exercise, judge
 from course_lib.exercises.source import course_functions, solved_cells
 
-__all__ = ["Verdict", "check", "hint", "judge", "solution"]
+__all__ = ["Verdict", "check", "hint", "judge", "progress", "solution"]
 
 _hints_given: dict[str, int] = {}
 
@@ -40,3 +40,10 @@ def solution(id: str) -> None:
     """Prints the course's answer."""
     exercise(id)
     print(solved_cells(id[:2])[id])
+
+
+def progress(lesson: str | None = None) -> None:
+    """Prints which exercises are right in your saved notebooks, of one lesson or of all, and what to do next."""
+    from course_lib.progress import progress  # which needs what a check does not
+
+    progress(lesson)
