@@ -73,10 +73,9 @@ function render({ model, el }) {
   const sliders = [
     ["mu", "μ", "μ, mean of q"], ["sigma", "σ", "σ, standard deviation of q"],
     ["humps", "±h", "h: p has its humps at −h and h"],
-  ].map(([name, symbol, label]) => {
-    const made = slider({ symbol, label, range: ranges[name], life, set: (v) => move({ [name]: v }) });
-    return { node: made.node, place: () => made.place(model.get(name)) };
-  });
+  ].map(([name, symbol, label]) => slider({
+    symbol, label, range: ranges[name], life, value: () => model.get(name), set: (v) => move({ [name]: v }),
+  }));
   const line = h("div", { class: "line", role: "status" }), spoken = h("div", { class: "spoken", "aria-live": "polite" });
   const say = (text) => { line.textContent = text; };
   const root = h("div", { class: "elbo divergences" }, h("div", { class: "body" },
