@@ -456,7 +456,7 @@ def test_dragging_the_density_moves_mu_and_keys_move_both(page):
     box = panel.bounding_box()
 
     def x(mu):
-        return box["x"] + 46 + (mu + 8) / 16 * (box["width"] - 58)
+        return box["x"] + 52 + (mu + 8) / 16 * (box["width"] - 64)
 
     y = box["y"] + 100
     page.mouse.move(x(1), y)
@@ -490,7 +490,7 @@ def test_a_finger_drags_mu(page):
     mount(page, EstimatorVariance())
     box = page.locator("canvas.density").bounding_box()
     session, y = page.context.new_cdp_session(page), box["y"] + 80
-    for kind, part in (("touchStart", 0.5), ("touchMove", 0.55), ("touchMove", 0.4), ("touchEnd", None)):
+    for kind, part in (("touchStart", 0.5), ("touchMove", 0.55), ("touchMove", 0.45), ("touchEnd", None)):
         points = [] if part is None else [{"x": box["x"] + part * box["width"], "y": y}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     assert -3 < get(page, "mu") < 0
@@ -626,16 +626,16 @@ def test_histograms_count_everything_once(maths):
 
 @browser
 def test_numbers_stand_aligned_and_never_pretend_to_be_zero(maths):
-    def texts(values, *options):
-        return maths(
-            "([v, o]) => { const text = module.column(v, ...o); return v.map((x) => text(x)); }", [values, options]
-        )
+    def texts(values, **options):
+        script = "([v, o]) => { const text = module.column(v, o); return v.map((x) => text(x)); }"
+        return maths(script, [values, options])
 
-    assert texts([30.012, 4.0, 1.0931], 3, 3) == ["30.012", "4.000", "1.093"]
-    assert texts([1234567.0, 0.001], 3, 3) == ["1234567", "< 1"]
-    assert texts([0, 0.25], 2) == ["0.00", "0.25"]
-    assert texts([2e-7, 3e-8], 3) == ["2.0·10⁻⁷", "3.0·10⁻⁸"]
-    assert texts([0, 0], 3) == ["0.00", "0.00"]
+    assert texts([30.012, 4.0, 1.0931], digits=2, decent=3) == ["30.012", "4.000", "1.093"]
+    assert texts([1234567.0, 0.001], digits=3, decent=3, below=True) == ["1234567", "< 1"]
+    assert texts([0, 0.25], digits=2) == ["0.00", "0.25"]
+    assert texts([-1e-7, 1e-7, 0.002], digits=1) == ["0.000000", "0.000000", "0.002000"], "no sign on a rounded 0"
+    assert texts([2e-7, 3e-8], digits=3) == ["2.0·10⁻⁷", "3.0·10⁻⁸"]
+    assert texts([0, 0], digits=3) == ["0.00", "0.00"]
 
 
 @browser

@@ -1,4 +1,4 @@
-// Controls with a label and keys: each gives its node and `place`, which shows a value, and asks for a change by a callback.
+// Controls with a label and keys: each has a node and `place`, which shows a value, and asks for changes by a callback.
 
 // A row: symbol, range input, value. Arrow keys go by `size`, with Shift five times as far; the pointer by `step`.
 // value() is asked at every key: two of them may come within a frame.

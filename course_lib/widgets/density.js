@@ -2,7 +2,7 @@
 
 // view() gives {f: table, mu, sigma}; move(mu) and step(dx, dy) are asked for: drag or arrow keys.
 function densityPanel({ view, move, step, home, life }) {
-  const LEFT = 46, RIGHT = 12, TOP = 24, FOOT = 26, SPAN = 8; // px, and z from −8 to 8
+  const LEFT = 52, RIGHT = 12, TOP = 24, FOOT = 26, SPAN = 8; // px, and z from −8 to 8
   const canvas = h("canvas", { class: "density", tabindex: 0, role: "application",
     "aria-label": "f(z) and the density of z. Left and right arrows move μ, up and down σ.",
     "aria-roledescription": "slider for μ and σ" });
@@ -100,7 +100,7 @@ function densityPanel({ view, move, step, home, life }) {
     g.textAlign = "left";
     g.font = `600 14px ${font}`;
     let x = LEFT;
-    for (const [words, colour, alpha, high] of [["f(z)", curve, 1, 3], ["density of z, own scale", ink, 0.35, 9]]) {
+    for (const [words, colour, alpha, high] of [["f(z)", curve, 1, 3], ["density of z", ink, 0.35, 9]]) {
       g.fillStyle = colour;
       g.globalAlpha = alpha;
       g.fillRect(x, 8.5 - high / 2, 14, high);

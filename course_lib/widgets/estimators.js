@@ -88,8 +88,8 @@ function render({ model, el }) {
     text: (k) => String(counts[k]), value: () => counts.indexOf(get("draws")),
     set: (k) => move({ draws: counts[Math.min(last, Math.max(0, k))] }),
   });
-  const f = choice("f", "function f", functions.map(({ name, formula }) => [name, formula ? `${name}: ${formula}` : name]), life,
-    (name) => move({ function: name }));
+  const named = functions.map(({ name, formula }) => [name, formula ? `${name}: ${formula}` : name]);
+  const f = choice("f", "function f", named, life, (name) => move({ function: name }));
   const parameter = radios(`${id}-parameter`, "gradient for", [["mu", "μ"], ["sigma", "σ"]], life,
     (name) => move({ parameter: name }));
   const logit = radios(`${id}-logit`, "gradient for", classes.map((_, k) => [k, `l${subscript(k + 1)}`]), life,

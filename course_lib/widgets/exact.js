@@ -17,7 +17,7 @@ function scoreVariances({ f, ff, ss, fs, fss, ffss }, L) {
   };
 }
 
-// A difference of squares of size `scale` that is 0 but for rounding.
+// v ≥ 0, a difference of numbers of size `scale`: 0 where only rounding is left.
 function noLess(v, scale) {
   return v < 1e-9 * scale ? 0 : v;
 }
@@ -43,6 +43,7 @@ export function exactGaussian({ low, step, value, slope, integral }, mu, sigma, 
     }
   [d, dd, outer, cross] = [d, dd, outer, cross].map((v) => v / E.one);
   for (const name of Object.keys(E).reverse()) E[name] /= E.one;
+  E.fs = Math.sign(E.fs) * noLess(Math.abs(E.fs), Math.sqrt(E.ffss));
 
   // Measure-valued, coupled. ∂μ: an integral over w. ∂σ: m has density m²p(m), and given m the mean of f(μ + σum) over
   // u is (F(μ + σm) − F(μ))/(σm), F an integral of f: so the integrals over ε do.

@@ -1,6 +1,6 @@
 // Small multiples: one histogram a row on a common axis, the exact gradient as one line through all of them.
 
-const HEAD = 26, FOOT = 52, NAME = 20, SIDE = 14; // px: above the rows, axis below, a row's line of text, at both sides
+const HEAD = 26, FOOT = 72, NAME = 20, SIDE = 14; // px: above the rows, axis below, a row's line of text, at both sides
 
 // name → colour on a light and on a dark page (Petroff's, made darker or lighter where they would drown)
 const HUES = {
@@ -133,8 +133,9 @@ function histograms(view, life) {
       write(fixed(v, digits), X(v), end + 5, { align: "center", base: "top", edge: false });
     }
     const n = drawn.length ? drawn[0].n : 0, each = draws === 1 ? "1 draw" : `${draws} draws`;
-    const caption = `${grouped(n)} estimates of ${parameter}, ${each} each   ▲ mean ± standard deviation`;
-    write(caption, width / 2, end + 28, { align: "center", base: "top", edge: false });
+    const estimates = `${grouped(n)} estimates of ${parameter}, ${each} each`;
+    [estimates, "▲ mean ± standard deviation; each row as high as its peak"].forEach((words, k) =>
+      write(words, width / 2, end + 27 + 20 * k, { align: "center", base: "top", edge: false }));
 
     // Each row is as high as its own peak; what is there at all can be seen. A point of mass at 0 is a stem.
     function bars({ row, ceiling, floor, colour, tiny, count }) {

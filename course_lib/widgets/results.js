@@ -20,30 +20,34 @@ function plain(value, digits = 3) {
 }
 
 // A column of numbers with the same decimals, so that they stand aligned: as many as the smallest needs for `digits`
-// significant ones, at least `decent`, as long as the largest keeps below eight digits. What would look like 0 says so.
-export function column(values, digits, decent = 0) {
+// significant ones, at least `decent`, as long as the largest keeps below eight digits. With `below`, what would look
+// like 0 says that it is less than what can be seen.
+export function column(values, { digits, decent = 0, below = false }) {
   const sizes = values.filter((v) => v && Number.isFinite(v)).map(Math.abs), power = (v) => Math.floor(Math.log10(v));
   const most = sizes.length ? Math.max(...sizes) : 1, least = Math.max(1e-4 * most, Math.min(most, ...sizes));
   if (most >= 1e7 || most < 1e-4) return (v) => short(v, digits);
   const decimals = Math.min(Math.max(decent, digits - 1 - power(least)), 6 - Math.max(0, power(most)));
   const unit = 10 ** -decimals;
-  return (v) => (v > 0 && v < unit / 2 ? `< ${fixed(unit, decimals)}` : fixed(v, decimals));
+  return (v) => (below && v > 0 && v < unit / 2 ? `< ${fixed(unit, decimals)}` : fixed(v, decimals));
 }
 
 function times(v) {
   if (v === Infinity) return "∞";
-  return fixed(v, v >= 99.5 ? 0 : v >= 9.95 ? 1 : 2);
+  return fixed(v, v >= 99.5 ? 0 : v >= 9.95 ? 1 : v >= 0.0995 ? 2 : 3);
 }
 
 // result: what compareGaussian or compareDiscrete gives; derivative: "∂/∂μ E f(z)"
 export function sentence({ gradient, rows, base }, derivative) {
   const drawn = rows.filter((row) => row.estimates), row = (name) => drawn.find((each) => each.name === name);
-  const list = (words) => words.join(words.length > 2 ? ", " : " and ");
+  const list = (words) => [words.slice(0, -1).join(", "), words.at(-1)].filter(Boolean).join(" and ");
   const parts = [`${derivative} = ${short(gradient)}.`];
   const fair = drawn.filter((each) => each.unbiased), least = Math.min(...fair.map(variance));
   const best = fair.filter((each) => variance(each) <= 1.02 * least).map((each) => each.name);
   if (best.length > 1 && best.length === fair.length) parts.push("Same variance for all without bias.");
-  else if (fair.length > 1) parts.push(`Smallest variance without bias: ${list(best)}, ${short(least, 3)}.`);
+  else if (fair.length > 1) {
+    const each = best.length > 1 ? " each" : "";
+    parts.push(`Smallest variance without bias: ${list(best)}, ${short(least, 3)}${each}.`);
+  }
   const score = row("score function"), other = row(base === "pathwise" ? base : "leave-one-out baseline");
   if (score && other && !other.biased && variance(other) > 0) {
     const factor = times(variance(score) / variance(other)), whose = base === "pathwise" ? "pathwise" : "leave-one-out";
@@ -71,8 +75,9 @@ function resultsTable(names, toggle, life) {
     const drawn = rows.filter((row) => row.estimates);
     // Means, biases and errors share their decimals: as many as the smallest error needs to be seen.
     const errors = drawn.map((row) => row.error).filter((v) => v > 0), largest = drawn.map((row) => Math.abs(row.mean));
-    const m = column(errors.length ? [...errors, Math.max(...largest, ...errors)] : largest, errors.length ? 1 : 4);
-    const v = column(drawn.flatMap((row) => [row.variance, row.known]), 2, 3);
+    const m = column(errors.length ? [...errors, Math.max(...largest, ...errors)] : largest,
+      { digits: errors.length ? 1 : 4 });
+    const v = column(drawn.flatMap((row) => [row.variance, row.known]), { digits: 2, decent: 3, below: true });
     const or = (value, text) => (value === null ? "—" : text(value));
     put(ratio, `× ${base}`);
     for (const row of rows) {
@@ -89,7 +94,8 @@ const put = (cell, text) => { if (cell.textContent !== text) cell.textContent = 
 function tableRow(name, columns, toggle, life) {
   const box = h("input", { type: "checkbox" }), flag = h("span", { class: "flag" });
   const cells = Array.from({ length: columns }, () => h("td", {})), why = h("td", { colspan: columns, class: "why" });
-  const node = h("tr", {}, h("th", { scope: "row" }, h("label", {}, box, name), " ", flag), ...cells, why);
+  const label = h("label", name.includes(" ") ? {} : { class: "word" }, box, name);
+  const node = h("tr", {}, h("th", { scope: "row" }, label, " ", flag), ...cells, why);
   box.addEventListener("change", () => toggle(name, box.checked), { signal: life.signal });
   return {
     node,

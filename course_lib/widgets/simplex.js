@@ -16,7 +16,7 @@ function simplexPanel(view, life) {
     };
     g.fillStyle = g.strokeStyle = ink;
     g.textBaseline = "middle";
-    write("probabilities π", 4, 10, "left", true);
+    write("π = softmax(l)", 4, 10, "left", true);
     bars(24, width - share - 16, 44, height - 48);
     if (K === 3) triangle(width - share / 2, share);
 
@@ -31,7 +31,7 @@ function simplexPanel(view, life) {
         g.globalAlpha = 1;
         write(fixed(p), x, y - 11);
         write(plain(classes[k]), x, floor + 15);
-        write(plain(values[k]), x, floor + 36);
+        write(plain(values[k], pitch > 60 ? 3 : 2), x, floor + 36);
       });
       g.globalAlpha = 0.45;
       g.fillRect(left, floor, right - left, 1);
