@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 NBVAL  := $(BIN)/python -m pytest -c /dev/null --rootdir=. -p no:cacheprovider --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check lessons slides site figures bench lint clean
+.PHONY: help setup lab test check progress update grade lessons slides site figures bench lint clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,16 @@ test: $(VENV)/.ready-test  ## everything: library, exercises, lessons, widgets i
 
 check: setup  ## your answers: make check LESSON=04 (without LESSON: all lessons)
 	@$(NBVAL) lessons/$(or $(LESSON),*)_*.ipynb
+
+progress: setup  ## which of your saved answers are right, in seconds: make progress LESSON=04
+	@$(BIN)/python -m course_lib.progress $(LESSON)
+
+update: setup  ## the newest version of the course; keeps your answers and your own cells
+	@$(BIN)/python -m course_lib.update
+	@$(MAKE) --no-print-directory setup
+
+grade: setup  ## a class: make grade FOLDER=handed-in writes grades/grades.csv and grades/reports
+	@$(BIN)/python -m course_lib.authoring.grade "$(FOLDER)" --csv grades/grades.csv --reports grades/reports
 
 lessons: setup  ## rebuild lessons/*.ipynb from lessons/source
 	$(BIN)/python -m course_lib.authoring.build
