@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from course_lib import ROOT
 from course_lib.authoring import packages
 from course_lib.authoring.build import build, sources
-from course_lib.authoring.deck import fold
+from course_lib.authoring.deck import fold, in_lines, squeeze
 from course_lib.authoring.execute import _key, executed
 from course_lib.authoring.faces import blocks, length, sentences
 from course_lib.authoring.formulas import Formulas
@@ -65,7 +65,7 @@ WRONG = """() => {
   for (const part of [frame, ...frame.querySelectorAll(":scope > .body, :scope > .beside")])
     if (part.scrollHeight > part.clientHeight + 1) wrong.push(`${called(part)} is too tall: ${part.scrollHeight} px`);
   const header = frame.querySelector("header")?.getBoundingClientRect();
-  const body = frame.querySelector(".body > *")?.getBoundingClientRect();
+  const body = frame.querySelector(":scope > .body > *")?.getBoundingClientRect();
   if (header && !frame.matches(".as-side") && body.top < header.bottom - 1) wrong.push("the heading is covered");
   return wrong;
 }"""
@@ -119,6 +119,15 @@ def test_long_lines_of_code_are_folded_where_they_may():
     assert folded[0].endswith(",")
     assert folded[1].startswith(" " * 8 + "nn.")
     assert "".join(folded).replace(" ", "") == line.replace(" ", "")
+
+
+def test_wide_tables_and_formulas_are_made_narrower():
+    table = ["name          a           b", "long name     1           2"]
+    assert squeeze(table, 100) == table
+    assert squeeze(table, 20) == ["name        a b", "long name   1 2"] or max(map(len, squeeze(table, 16))) <= 16
+    assert in_lines(r"P(z=k)=a_{x=1}=b") == r"\begin{aligned}P(z=k)&=a_{x=1}\\[.5em]&=b\end{aligned}"
+    assert in_lines(r"a=1,\qquad b") == r"\begin{gathered}a=1,\\[.5em] b\end{gathered}"
+    assert in_lines("a + b") == "a + b"
 
 
 @lessons

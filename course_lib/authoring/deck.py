@@ -14,7 +14,8 @@ from course_lib.authoring.page import Page
 from course_lib.authoring.projector import MIME
 
 WIDTH, HEIGHT = 1184, 628  # of a slide without its margins
-TEXT, FORMULA, SMALLEST = 30, 39, 20  # px: sizes of letters
+TEXT, SMALLEST = 30, 20  # px: sizes of letters
+FORMULA, LEAST_FORMULA = 39, 28.6  # of a formula's, whose indices have 0.7 of that
 CODE_LINES = 21
 MARK = re.compile(r"^#+\s+")
 
@@ -126,17 +127,23 @@ class Deck:
             if block.kind == "text":
                 slide.body.append(f'<p class="question">{self.page.inline(block.text.replace("**", ""))}</p>')
             elif block.kind == "picture":
-                alt, target = PICTURE.match(block.text).groups()
-                slide.aside.append(self._large(alt, target))
+                self._opening_picture(slide, *PICTURE.match(block.text).groups())
             elif block.kind == "said":
-                slide.notes.append(block.text)
+                self.slides[-1].notes.append(block.text)
 
-    def _large(self, alt: str, target: str) -> str:
-        """A picture of lessons/figures, drawn anew for the projector where a cell of this lesson makes it."""
-        name = target.rpartition("/")[2].removesuffix(".png")
-        if name in self.large:
-            return self.page.picture(self.large[name]["png"], alt, data_text=self.large[name]["text"])
-        return f'<img src="{target}" alt="{html.escape(alt)}">'
+    def _opening_picture(self, slide: Slide, alt: str, target: str) -> None:
+        """Drawn anew for the projector where a cell of this lesson makes it; a wide one gets a slide of its own."""
+        data = self.large.get(target.rpartition("/")[2].removesuffix(".png"))
+        if data and not data["square"]:
+            self._figure({**data, "alt": alt}, "")
+        elif data:
+            slide.aside.append(self._drawn({**data, "alt": alt}))
+        else:
+            slide.aside.append(f'<img src="{target}" alt="{html.escape(alt)}">')
+
+    def _drawn(self, large: dict) -> str:
+        size = {"width": large["width"], "height": large["height"], "data_text": large["text"]}
+        return self.page.picture(large["png"], large["alt"], **size)
 
     def _heading(self, block: Block) -> None:
         level, name = block.text.count("#", 0, 4), MARK.sub("", block.text)
@@ -161,11 +168,14 @@ class Deck:
         self._place(f'<p class="call">{self.page.inline(block.text)}</p>', height, block.text)
 
     def _question(self, block: Block) -> None:
-        self._text(Block("text", block.text))
-        self._say(f"*Answer:* {block.lead}")
+        if block.text.endswith("?"):
+            self._text(Block("text", block.text))
+        self._say(f"*{block.text}* {block.lead}")
 
     def _formula(self, block: Block) -> None:
         drawn = self.page.formulas(block.text.strip("$").strip(), display=True)
+        if drawn.width > WIDTH / LEAST_FORMULA:
+            drawn = self.page.formulas(in_lines(drawn.tex), display=True)
         size = min(FORMULA, WIDTH / drawn.width)
         lead = f'<p class="lead">{self.page.inline(block.lead)}</p>' if block.lead else ""
         height = _lines(block.lead, 28, WIDTH) * 1.4 * 28 + drawn.height * size + 60
@@ -191,8 +201,7 @@ class Deck:
 
     def _picture(self, block: Block) -> None:
         alt, target = PICTURE.match(block.text).groups()
-        slide = self._new("figure")
-        slide.body.append(self._large(alt, target))
+        self._new("figure").body.append(f'<img src="{target}" alt="{html.escape(alt)}">')
 
     def _list(self, block: Block) -> None:
         parts, start = items(block.text), 0
@@ -222,6 +231,8 @@ class Deck:
         ]
 
     def _code(self, cell: NotebookNode, marks: dict) -> None:
+        if len(self.slides) == 1 and self.section == self.slides[0].section and not marks:
+            return  # before the first section: imports and data
         says, lead = marks.get("says", ""), self.lead
         if marks.get("show") == "code":
             for part in _screens(cell.source):
@@ -235,7 +246,7 @@ class Deck:
             elif widget := self.page.widget(data):
                 self._new("widget", says).body.append(widget)
             elif MIME in data:
-                self._figure(data, says)
+                self._figure({**data[MIME], "alt": data.get("text/plain", "")}, says)
             elif "image/png" in data:
                 self._new("figure", says).body.append(self.page.picture(data["image/png"], data.get("text/plain", "")))
             elif "text/html" in data:
@@ -243,26 +254,26 @@ class Deck:
         self.lead = ""
 
     def _print(self, text: str, says: str, lead: str) -> None:
-        lines = text.rstrip("\n").split("\n")
-        pitch = (WIDTH - 52) / max(map(len, lines))  # px for a letter
+        lines = squeeze(text.rstrip("\n").split("\n"), 94)
+        widest = max(map(len, lines))
+        bleed = " bleed" if widest > 99 else ""  # into the margins, before a line breaks
+        pitch = (WIDTH + 54 if bleed else WIDTH - 52) / widest  # px for a letter
         size = max(SMALLEST, min(34, pitch / 0.602))
-        tight = max(-0.7, min(0, pitch - 0.602 * size))  # letters move together before a line breaks
+        tight = max(-0.7, min(0, pitch - 0.602 * size))
         most = int((HEIGHT - 150) / (1.4 * size))
         for start in range(0, len(lines), most):
             part = "\n".join(lines[start : start + most])
             before = f'<p class="lead">{self.page.inline(lead)}</p>' if lead and not start and not says else ""
             slide = self._new(title=says)
             style = f"font-size:{size:.1f}px;letter-spacing:{tight:.2f}px"
-            slide.body.append(f'{before}<pre class="print" style="{style}">{html.escape(part)}</pre>')
+            slide.body.append(f'{before}<pre class="print{bleed}" style="{style}">{html.escape(part)}</pre>')
             slide.room -= (part.count("\n") + 1) * 1.4 * size + 70 + 64 * bool(before)
 
-    def _figure(self, data: dict, says: str) -> None:
-        large = data[MIME]
+    def _figure(self, large: dict, says: str) -> None:
         title = large["title"] or says
         width = WIDTH - large["width"] - 40 if large["square"] else WIDTH
         slide = self._new("side" if large["square"] else "figure", title, width)
-        size = {"width": large["width"], "height": large["height"], "data_text": large["text"]}
-        slide.body.append(self.page.picture(large["png"], data.get("text/plain", ""), **size))
+        slide.body.append(self._drawn(large))
         if not large["square"]:
             slide.room -= large["height"]
 
@@ -283,6 +294,42 @@ def _screens(source: str) -> list[str]:
         else:
             parts.append(piece)
     return parts
+
+
+def squeeze(lines: list[str], width: int) -> list[str]:
+    """A table of prints with less room between its columns, as far as it takes to be that wide."""
+    for gap in (3, 2, 1):
+        widest = max(map(len, lines))
+        if widest <= width:
+            break
+        padded = [line.ljust(widest) for line in lines]
+        blank = [all(line[i] == " " for line in padded) for i in range(widest)]
+        keep = [i for i in range(widest) if not (i >= gap and all(blank[i - gap : i + 1]))]
+        lines = ["".join(line[i] for i in keep).rstrip() for line in padded]
+    return lines
+
+
+def in_lines(tex: str) -> str:
+    """A wide formula in lines: one for each part set apart by \\qquad, else a new one at each = but the first."""
+    depth, apart, equals = 0, [], []
+    for token in re.finditer(r"\\(?:left|right|begin|end|qquad|[a-zA-Z]+|.)|[{}()\[\]=]", tex):
+        if token[0] in ("{", "(", "[", r"\{", r"\begin"):
+            depth += 1
+        elif token[0] in ("}", ")", "]", r"\}", r"\end"):
+            depth -= 1
+        elif depth == 0 and token[0] == r"\qquad":
+            apart.append(token.span())
+        elif depth == 0 and token[0] == "=":
+            equals.append(token.start())
+    if apart:
+        parts = [
+            tex[a:b] for a, b in zip([0, *(end for _, end in apart)], [*(at for at, _ in apart), len(tex)], strict=True)
+        ]
+        return r"\begin{gathered}" + r"\\[.5em]".join(filter(str.strip, parts)) + r"\end{gathered}"
+    if len(equals) > 1:
+        parts = [tex[a:b] for a, b in zip(equals, [*equals[1:], len(tex)], strict=True)]
+        return r"\begin{aligned}" + tex[: equals[0]] + r"\\[.5em]".join("&" + p for p in parts) + r"\end{aligned}"
+    return tex
 
 
 def fold(source: str, width: int) -> str:

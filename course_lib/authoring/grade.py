@@ -78,9 +78,16 @@ def _line(number: int, total: int, marked: Marked) -> str:
     return plain(f"[{number}/{total}] {s.learner}, lesson {s.lesson or '?'}: {what} ({marked.seconds:.1f} s)")
 
 
+def _named(text: str) -> Path:
+    """A path; `make grade` without FOLDER gives an empty one, which would mean this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("got '', wanted a folder of notebooks: make grade FOLDER=handed-in")
+    return Path(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib.authoring.grade", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="learners' notebooks, at any depth")
+    parser.add_argument("folder", type=_named, help="learners' notebooks, at any depth")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there")
     parser.add_argument("--reports", type=Path, metavar="FOLDER", help="write a page for each learner there")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="notebooks at once")

@@ -46,7 +46,7 @@ def on_a_slide(figure: Figure) -> dict:
         "png": base64.b64encode(png.getvalue()).decode(),
         "width": round(width * scale),
         "height": round(height * scale),
-        "text": SMALLEST,
+        "text": SMALLEST if any(text.get_text() for text in figure.findobj(Text) if text.get_visible()) else 0,
         "title": title,
         "square": square,
     }

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from course_lib import ROOT
@@ -169,6 +170,8 @@ def _write_index(cards: list[dict], folder: Path) -> Path:
 def main() -> None:
     try:
         print(write_site(sources())[0])
+    except CellExecutionError as error:
+        sys.exit(f"site: a cell of a lesson failed\n{error}")
     except (MissingTool, ValueError) as error:
         sys.exit(f"site: {error}")
 

@@ -6,18 +6,13 @@ Reveal.initialize({
   plugins: [RevealNotes],
 });
 
-// A widget is drawn as large as its slide allows; at least so that its 14 px are 20, and what is too tall then scrolls.
-const SMALLEST = 20 / 14;
+// Widgets are made for a page: enlarged, so that their 14 px are 20, in the width that is there; what is too tall scrolls.
+const ZOOM = 20 / 14;
 
 function enlarge(widget) {
-  const body = widget.closest(".body"), room = [body.clientWidth, body.clientHeight];
-  if (!room[0]) return; // on another slide
-  widget.style.zoom = 1;
-  widget.style.maxHeight = widget.style.maxWidth = "none";
-  const zoom = Math.max(SMALLEST, Math.min(1.8, room[0] / widget.offsetWidth, room[1] / widget.offsetHeight));
-  widget.style.zoom = zoom;
-  widget.style.maxWidth = `${room[0] / zoom}px`;
-  widget.style.maxHeight = `${room[1] / zoom}px`;
+  const { clientWidth, clientHeight } = widget.closest(".frame > .body");
+  if (!clientWidth) return; // on another slide
+  Object.assign(widget.style, { zoom: ZOOM, width: `${clientWidth / ZOOM}px`, maxHeight: `${clientHeight / ZOOM}px` });
 }
 
 const enlargeAll = () => Reveal.getCurrentSlide()?.querySelectorAll(".widget.live").forEach(enlarge);
