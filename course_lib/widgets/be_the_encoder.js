@@ -119,12 +119,13 @@ function render({ model, el }) {
   const zoom = checkBox("Zoom in on the posterior", life, (near) => { model.set("zoom", near); save(); });
   const title = h("span", { class: "title" }), picture = h("canvas", { class: "screen", role: "img" });
   const number = h("output", {}), identity = h("div", { class: "sum" }), own = h("div", { class: "own" });
-  const line = h("div", { class: "line", role: "status" }), spoken = h("div", { class: "spoken", "aria-live": "polite" });
+  const line = h("div", { class: "line", role: "status" });
+  const spoken = h("div", { class: "spoken", "aria-live": "polite" });
   const say = (text) => { line.textContent = text; };
   const body = h("div", { class: "body" },
     h("div", { class: "map" }, pad.canvas,
-      h("div", { class: "hint" }, "Blue: p(z|x). Its lines enclose as much as 1σ and 2σ of a Gaussian do. Orange: your q;"
-        + " drag its middle or a handle, or use the arrow keys."), zoom.node),
+      h("div", { class: "hint" }, "Blue: p(z|x). Its lines enclose as much as 1σ and 2σ of a Gaussian do. Orange: your "
+        + "q; drag its middle or a handle, or use the arrow keys."), zoom.node),
     h("div", { class: "side" },
       h("div", { class: "which" }, back, title, on, ...(frame.shape.length ? [picture] : [])),
       h("div", { class: "number" }, h("b", {}, "ELBO"), " ", number, " nats"), identity, bar.canvas, own,
@@ -146,8 +147,8 @@ function render({ model, el }) {
     const b = get("index"), elbo = elboAt(b, q()), gap = frame.logPx[b] - elbo;
     let text = `= log p(x) − KL(q‖p(z|x)) = ${fixed(frame.logPx[b], 3)} − ${fixed(gap, 3)}`;
     if (open("best", b)) {
-      const least = frame.logPx[b] - scoreOf("best", b);
-      text += `. Of the gap, ${fixed(least, 3)} is the approximation gap, ${fixed(Math.max(0, gap - least), 3)} the rest.`;
+      const bound = frame.logPx[b] - scoreOf("best", b), rest = Math.max(0, gap - bound);
+      text += `. Of the gap, ${fixed(bound, 3)} is the approximation gap, ${fixed(rest, 3)} the rest.`;
     }
     return { elbo, gap, text };
   }
@@ -173,8 +174,8 @@ function render({ model, el }) {
     number.textContent = fixed(elbo, 3);
     identity.textContent = text;
     own.textContent = `your best here: ${fixed((yours ?? [elbo])[0], 3)} nats`;
-    pad.canvas.setAttribute("aria-label", `${sentence()} Arrow keys move the mean, with Shift by larger steps; Home goes `
-      + "back to the prior.");
+    pad.canvas.setAttribute("aria-label", `${sentence()} Arrow keys move the mean, with Shift by larger steps; Home `
+      + "goes back to the prior.");
     bar.canvas.setAttribute("aria-label", `log p(x) ${fixed(frame.logPx[b], 3)} nats: the ELBO and the gap. ${text}`);
     if (frame.shape.length) paintGrey(picture, pictures, b, frame.shape);
     picture.setAttribute("aria-label", `the image x of datapoint ${b + 1}`);

@@ -34,7 +34,8 @@ function hillPanel({ view, widths: [least, most], move, step, home, life }) {
   const rows = (height) => [TOP + MARGIN, height - FOOT - MARGIN];
 
   const redraw = sharp(canvas, life, (g, width, height) => {
-    const { mu, sigma, h: hump } = view(), { ink, halo, dark } = look(canvas), font = getComputedStyle(canvas).fontFamily;
+    const { mu, sigma, h: hump } = view(), { ink, halo, dark } = look(canvas);
+    const font = getComputedStyle(canvas).fontFamily;
     const X = across(width), zs = columns(width), floor = height - FOOT;
     const p = zs.map((z) => Math.exp(logTarget(z, hump)));
     const peak = Math.exp(logGaussian(mu, mu, sigma)), high = 1.12 * Math.max(peak, 0.32, ...p);
@@ -96,7 +97,8 @@ function hillPanel({ view, widths: [least, most], move, step, home, life }) {
       let x = X(-REACH);
       g.textAlign = "left";
       g.font = `600 14px ${font}`;
-      for (const [words, alpha, tall] of [["p, the target", dark ? 0.34 : 0.22, 12], ["q, a Gaussian: drag it", 1, 3]]) {
+      const entries = [["p, the target", dark ? 0.34 : 0.22, 12], ["q, a Gaussian: drag it", 1, 3]];
+      for (const [words, alpha, tall] of entries) {
         g.globalAlpha = alpha;
         g.fillRect(x, 10 - tall / 2, 16, tall);
         g.globalAlpha = 1;

@@ -1,6 +1,7 @@
 // Two divergences: a target with two humps, a Gaussian dragged over it, KL(q‖p) and KL(p‖q) as numbers and bars.
 
-const NAMES = { qp: "KL(q‖p)", pq: "KL(p‖q)" }, FORMULAS = { qp: "E under q of log q − log p", pq: "E under p of log p − log q" };
+const NAMES = { qp: "KL(q‖p)", pq: "KL(p‖q)" };
+const FORMULAS = { qp: "E under q of log q − log p", pq: "E under p of log p − log q" };
 const LONGEST = 5; // nats at the bars' right end
 const ROLL = 900; // ms that a roll takes at most
 
@@ -76,7 +77,8 @@ function render({ model, el }) {
   ].map(([name, symbol, label]) => slider({
     symbol, label, range: ranges[name], life, value: () => model.get(name), set: (v) => move({ [name]: v }),
   }));
-  const line = h("div", { class: "line", role: "status" }), spoken = h("div", { class: "spoken", "aria-live": "polite" });
+  const line = h("div", { class: "line", role: "status" });
+  const spoken = h("div", { class: "spoken", "aria-live": "polite" });
   const say = (text) => { line.textContent = text; };
   const root = h("div", { class: "elbo divergences" }, h("div", { class: "body" },
     h("div", { class: "plots" }, hills.canvas, strips.canvas,
@@ -110,7 +112,8 @@ function render({ model, el }) {
 
   el.append(root);
   show();
-  life.observe(model, ["mu", "sigma", "humps"].map((name) => `change:${name}`), eachFrame(life, () => { show(); speak(); }));
+  const changed = eachFrame(life, () => { show(); speak(); });
+  life.observe(model, ["change:mu", "change:sigma", "change:humps"], changed);
   keepKeys(root, life);
   onTheme(root, life, show);
   life.onEnd(() => root.remove());

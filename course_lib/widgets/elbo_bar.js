@@ -52,7 +52,7 @@ function elboBar(view, life) {
       g.fillText("ELBO", 16, TOP + HIGH / 2 + 1);
     }
     label(end, TOP - 15, "log p(x)", ink, 600);
-    label(0, TOP - 15, `${reach} nats wide`, ink, 400);
+    label(0, TOP - 15, `${reach} ${reach === 1 ? "nat" : "nats"} wide`, ink, 400);
     for (const [name, v, y, words] of [
       ["network", network, TOP + HIGH + 18, "network"], ["best", best, TOP + HIGH + 38, "best diagonal Gaussian"],
     ]) {

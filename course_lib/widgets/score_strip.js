@@ -2,7 +2,7 @@
 
 // scores() gives {yours, network, best}: per datapoint the gap in nats, null where there is none yet or it is hidden
 function scoreStrip(count, { go, scores, life }) {
-  const ROWS = [["yours", "you"], ["network", "network"], ["best", "best Gaussian"]];
+  const ROWS = [["yours", "you"], ["network", "network"], ["best", "best"]];
   const heads = Array.from({ length: count }, (_, b) => {
     const button = h("button", { type: "button", "aria-label": `datapoint ${b + 1}` }, String(b + 1));
     button.addEventListener("click", () => go(b), { signal: life.signal });
