@@ -29,21 +29,26 @@ in_browser = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 # What is wrong with the slide that is shown, as a list of sentences.
 WRONG = """() => {
   const slide = Reveal.getCurrentSlide(), frame = slide.querySelector(".frame"), wrong = [];
-  const above = function* (node) { for (let n = node; n && n !== slide; n = n.parentElement) yield n; };
+  const up = (node) => node.parentElement ?? node.getRootNode().host; // out of a widget's shadow root, too
+  const above = function* (node) { for (let n = node; n && n !== slide; n = up(n)) yield n; };
+  const all = function* (root) {
+    for (const node of root.querySelectorAll("*")) { yield node; if (node.shadowRoot) yield* all(node.shadowRoot); }
+  };
   const style = (node) => getComputedStyle(node), scrolls = (node) => /auto|scroll/.test(style(node).overflow);
   const hidden = (node) => [...above(node)].some((n) => n.className === "spoken" || style(n).display === "none"
     || style(n).visibility === "hidden" || style(n).opacity === "0");
   const called = (node) => `${node.tagName}.${node.className} “${node.textContent.trim().slice(0, 40)}”`;
   let shown = 0;
-  for (const node of frame.querySelectorAll("*")) {
+  for (const node of all(frame)) {
     const drawn = node.closest("svg");
-    if ((drawn && node !== drawn && node.tagName !== "path") || node.tagName === "OPTION" || hidden(node)) continue;
+    if ((drawn && node !== drawn && node.tagName !== "path") || ["OPTION", "STYLE"].includes(node.tagName)) continue;
+    if (node.closest(".widget.live") && node.tagName === "IMG" || hidden(node)) continue;
     if (node.tagName === "path") {
       const size = Math.abs(node.getScreenCTM().a) * 1000; // MathJax draws 1000 units to the em
       if (size < 20) wrong.push(`${size.toFixed(1)} px in $${node.closest(".formula").getAttribute("aria-label")}$`);
       continue;
     }
-    const box = node.getBoundingClientRect(), held = [...above(node.parentElement)].some(scrolls);
+    const box = node.getBoundingClientRect(), held = [...above(up(node))].some(scrolls);
     if (box.width && !held && (box.left < 0 || box.top < 0 || box.right > 1280.5 || box.bottom > 720.5))
       wrong.push(`${called(node)} leaves the slide: ${[box.left, box.top, box.right, box.bottom].map(Math.round)}`);
     const text = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("").trim();
@@ -199,23 +204,30 @@ def offline_page(chromium):
     assert not page.errors
 
 
-def each_slide(page, path: Path):
-    """Opens a deck and shows one slide after the other, first as it begins, then with all its steps."""
+EVERY_SLIDE = """async () => {
+  const found = [], drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  for (const [i, slide] of Reveal.getSlides().entries()) {
+    const { h, v } = Reveal.getIndices(slide);
+    for (const step of slide.querySelector(".swap") ? [-1, 99] : [99]) { // a stub and its answer take turns
+      Reveal.slide(h, v, step);
+      await drawn();
+      for (const wrong of (WRONG)()) found.push(`slide ${i + 1}: ${wrong}`);
+    }
+  }
+  return found;
+}""".replace("WRONG", WRONG)
+
+
+def open_deck(page, path: Path) -> None:
     page.goto(path.as_uri())
     page.wait_for_function("window.Reveal?.isReady()")
-    page.wait_for_function(
-        "document.querySelectorAll('.widget').length === document.querySelectorAll('.widget.live').length"
-    )
-    places = page.evaluate("Reveal.getSlides().map((slide) => Reveal.getIndices(slide))")
-    for number, place in enumerate(places, 1):
-        for step in (-1, 99):
-            page.evaluate("([h, v, f]) => Reveal.slide(h, v, f)", [place["h"], place.get("v", 0), step])
-            page.wait_for_function("document.getAnimations().length === 0")
-            yield number
+    page.wait_for_function("document.querySelectorAll('.widget:not(.live)').length === 0")
+    page.add_style_tag(content="* { transition: none !important; }")
 
 
 def wrong_on_slides(page, path: Path) -> list[str]:
-    return [f"slide {number}: {what}" for number in each_slide(page, path) for what in page.evaluate(WRONG)]
+    open_deck(page, path)
+    return page.evaluate(EVERY_SLIDE)
 
 
 def drag(page, canvas) -> None:
@@ -228,13 +240,15 @@ def drag(page, canvas) -> None:
 
 
 def reacts(page, widget) -> bool:
-    """Whether any of the widget's canvases changes when each of them is dragged over."""
-    for canvas in widget.locator("canvas").all():
-        if canvas.is_visible():
-            before = [c.evaluate(PIXELS) for c in widget.locator("canvas").all()]
-            drag(page, canvas)
-            page.wait_for_timeout(200)
-            if [c.evaluate(PIXELS) for c in widget.locator("canvas").all()] != before:
+    """Whether a canvas of the widget changes when one is dragged over, or a slider moved."""
+    pictures = widget.locator("canvas")
+    for part in [*pictures.all(), *widget.locator("input[type=range]").all()]:
+        if part.is_visible():
+            before = [c.evaluate(PIXELS) for c in pictures.all()]
+            part.scroll_into_view_if_needed()
+            drag(page, part)
+            page.wait_for_timeout(300)
+            if [c.evaluate(PIXELS) for c in pictures.all()] != before:
                 return True
     return False
 
@@ -338,12 +352,13 @@ class TestDecks:
         assert "http://" not in page.read_text(encoding="utf-8").replace("http://www.w3.org", "")
 
 
+@pytest.fixture(scope="session")
+def site(runs, node, tmp_path_factory):
+    return write_site(SOURCES, tmp_path_factory.mktemp("site"))
+
+
 class TestSite:
     pytestmark = in_browser
-
-    @pytest.fixture(scope="class")
-    def site(self, runs, node, tmp_path_factory):
-        return write_site(SOURCES, tmp_path_factory.mktemp("site"))
 
     def test_every_page_is_whole_on_every_width_and_theme(self, site, chromium):
         for scheme, width in (("light", 1280), ("dark", 360)):

@@ -42,6 +42,7 @@ TEMPLATE = """<!doctype html>
 </main>
 </div>
 <nav class="turn">{turn}</nav>
+<template class="in-widgets"><link rel="stylesheet" href="assets/in-pages.css"></template>
 {scripts}
 </body>
 </html>
@@ -51,7 +52,7 @@ TEMPLATE = """<!doctype html>
 def write_site(found: list[Path], folder: Path = FOLDER) -> list[Path]:
     """The pages of the given lessons and their index, into `folder`, which is emptied before."""
     shutil.rmtree(folder, ignore_errors=True)
-    copy_web(folder, "site.css", "widgets.js", dark=True)
+    copy_web(folder, "site.css", "in-pages.css", "widgets.js", dark=True)
     shutil.copytree(LESSONS / "figures", folder / "figures")
     learners = {source: build(source) for source in found}
     cards = [_card(source, learners[source]) for source in found]

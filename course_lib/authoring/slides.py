@@ -43,6 +43,7 @@ TEMPLATE = """<!doctype html>
 </div></div>
 <script src="assets/reveal.js"></script>
 <script src="assets/notes.js"></script>
+<template class="in-widgets"><link rel="stylesheet" href="assets/in-slides.css"></template>
 {widgets}
 <script src="assets/slides.js"></script>
 </body>
@@ -57,7 +58,7 @@ def write_deck(
     shutil.rmtree(folder / name, ignore_errors=True)
     page = Page(notebook, folder, name)
     deck = Deck(notebook, learners, page)
-    copy_web(folder, "slides.css", "slides.js", "widgets.js")
+    copy_web(folder, "slides.css", "slides.js", "in-slides.css", "widgets.js")
     for file in REVEAL:
         shutil.copy(package("reveal.js") / file, folder / "assets" / Path(file).name)
     shutil.copytree(LESSONS / "figures", folder / "figures", dirs_exist_ok=True)

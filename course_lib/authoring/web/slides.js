@@ -19,3 +19,7 @@ const enlargeAll = () => Reveal.getCurrentSlide()?.querySelectorAll(".widget.liv
 Reveal.on("ready", enlargeAll);
 Reveal.on("slidechanged", enlargeAll);
 document.addEventListener("widget", enlargeAll);
+
+// Keys that a widget may want are not reveal.js's while it has the focus; those of a clicker are.
+for (const widget of document.querySelectorAll(".widget"))
+  widget.addEventListener("keydown", (event) => { if (!/^(Page.*|Escape)$/.test(event.key)) event.stopPropagation(); });

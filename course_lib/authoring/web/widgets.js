@@ -32,21 +32,20 @@
     return modules.get(text);
   }
 
-  function dress(text) {
-    if (!text || modules.has(`css ${text}`)) return;
-    modules.set(`css ${text}`, document.head.appendChild(Object.assign(document.createElement("style"), { textContent: text })));
-  }
-
+  // Each widget has a shadow root: the page's styles, and reveal.js with its sections, leave it alone.
+  // What the page wants of widgets stands in its <template class="in-widgets">.
   async function show(place) {
     const id = place.dataset.widget, { _esm, _css } = WIDGETS[id].state;
     const { default: widget } = await moduleOf(_esm);
-    dress(_css);
     if (!made.has(id)) {
       made.set(id, modelOf(id));
       await widget.initialize?.({ model: made.get(id) });
     }
-    place.replaceChildren(); // the still picture has done its duty
-    await widget.render({ model: made.get(id), el: place });
+    const root = place.attachShadow({ mode: "open" }); // the still picture inside the place is hidden by it
+    const el = document.createElement("div"), style = document.createElement("style");
+    style.textContent = _css ?? "";
+    root.append(style, ...[...document.querySelectorAll("template.in-widgets")].map((t) => t.content.cloneNode(true)), el);
+    await widget.render({ model: made.get(id), el });
     place.classList.add("live");
     place.dispatchEvent(new Event("widget", { bubbles: true })); // for a page that makes room for it
   }
