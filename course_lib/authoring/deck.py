@@ -333,14 +333,17 @@ def in_lines(tex: str) -> str:
 
 
 def fold(source: str, width: int) -> str:
-    """Code whose lines are at most that wide: a docstring is cut between words, all else after a comma."""
+    """Code whose lines are at most that wide: a docstring is cut between words, all else after a comma if it can."""
     lines, inside = [], False
     for line in source.split("\n"):
         within = inside or '"""' in line
         inside ^= line.count('"""') % 2 == 1
         indent = " " * (len(line) - len(line.lstrip()) + (0 if within else 4))
-        while len(line) > width and (cut := line.rfind(" " if within else ", ", len(indent), width)) > 0:
-            cut += 0 if within else 1
+        while len(line) > width:
+            comma = -1 if within else line.rfind(", ", len(indent), width)
+            cut = comma + 1 or line.rfind(" ", len(indent), width)
+            if cut < 0:
+                break
             lines.append(line[:cut])
             line = indent + line[cut:].lstrip()
         lines.append(line)

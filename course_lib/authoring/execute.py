@@ -7,6 +7,7 @@ there: a change of words needs no new run. Figures are kept twice, as the notebo
 """
 
 import argparse
+import base64
 import hashlib
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def executed(source: Path) -> NotebookNode:
         cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
     notebook.metadata.update(run.metadata)
     return notebook
+
+
+def figures(notebook: NotebookNode) -> dict[str, bytes]:
+    """The pictures of an executed lesson's cells marked `figure="name"`, as PNG."""
+    return {
+        cell.metadata["figure"]: base64.b64decode(output.data["image/png"])
+        for cell in notebook.cells
+        if "figure" in cell.metadata
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    }
 
 
 def _run(notebook: NotebookNode, path: Path) -> None:

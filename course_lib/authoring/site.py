@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 from course_lib import ROOT
 from course_lib.authoring.build import LESSONS, build, sources
-from course_lib.authoring.execute import executed
+from course_lib.authoring.execute import executed, figures
 from course_lib.authoring.faces import PICTURE, blocks
 from course_lib.authoring.packages import MissingTool
 from course_lib.authoring.page import Page, copy_web
@@ -71,6 +71,8 @@ def write_site(found: list[Path], folder: Path = FOLDER) -> list[Path]:
 def _write_lesson(source: Path, learners: NotebookNode, folder: Path, around: dict[str, dict | None]) -> Path:
     notebook = executed(source)
     page = Page(notebook, folder, source.stem)
+    for name, png in figures(notebook).items():  # as this run made them
+        (folder / "figures" / f"{name}.png").write_bytes(png)
     stubs = {cell.id: cell.source for cell in learners.cells}
     body = "\n".join(filter(None, (_cell(cell, stubs, page) for cell in notebook.cells)))
     contents = []
