@@ -18,6 +18,7 @@ from course_lib import ROOT
 from course_lib.authoring import grade as command
 from course_lib.authoring.build import build, sources, write
 from course_lib.authoring.grade import grade
+from course_lib.authoring.nbgrader import for_nbgrader
 from course_lib.exercises import judge
 from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import course_functions, solved_cells, stub_cells
@@ -674,6 +675,7 @@ def test_the_command_prints_a_table_and_writes_csv_and_reports(classroom, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        ([""], "folder: got '', wanted a folder of notebooks: make grade FOLDER=handed-in"),
         (["nowhere"], "folder: got 'nowhere', wanted a folder of notebooks"),
         ([".", "--jobs", "0"], "--jobs: got 0, wanted 1 or more"),
         ([".", "--seconds", "0"], "--seconds: got 0, wanted more than 0"),
@@ -773,6 +775,39 @@ def test_a_grader_whose_helper_dies_starts_another(box, marked):
     box.process.kill()
     box.process.wait()
     assert marked(KL).marks[0].status == "right"
+
+
+# nbgrader
+
+
+@pytest.mark.parametrize("source", sources(), ids=LESSONS)
+def test_lessons_for_nbgrader_hold_what_nbgrader_asks_for(source):
+    """Its rules for a cell's metadata, schema version 3, as its own validator has them; nbgrader is not needed here."""
+    notebook = for_nbgrader(source)
+    nbformat.validate(notebook)
+    told = [(c, c.metadata["nbgrader"]) for c in notebook.cells if "nbgrader" in c.metadata]
+    names = [m["grade_id"] for _, m in told]
+    assert len(set(names)) == len(names) == 2 * len(solved_cells(source.name[:2]))
+    for cell, m in told:
+        assert cell.cell_type == "code"
+        assert m["schema_version"] == 3
+        assert set(m) == {"schema_version", "grade_id", "grade", "solution", "locked", "task"} | {"points"} & set(m)
+        assert m["grade"] is not m["solution"]
+        assert m["grade"] is m["locked"] is ("points" in m)
+        assert not m["task"]
+    for (answer, _), (test, m) in zip(told[::2], told[1::2], strict=True):
+        assert "### BEGIN SOLUTION" in answer.source
+        assert "### END SOLUTION" in answer.source
+        assert test.source.startswith("### BEGIN HIDDEN TESTS")
+        assert test.source.endswith("### END HIDDEN TESTS")
+        assert m["points"] == 1
+        number = answer.id.removeprefix("exercise-").replace("-", ".")
+        after = notebook.cells[notebook.cells.index(test) + 1 :]
+        assert any(f'check("{number}"' in c.source for c in after), "the test must see the learner's own function"
+        names = dict.fromkeys([exercise(number).name], course_functions(number[:2])[exercise(number).name])
+        exec(test.source, names)
+        with pytest.raises(AssertionError, match=number):
+            exec(test.source, {exercise(number).name: lambda *a: None})
 
 
 # What travels between the processes
