@@ -1,9 +1,12 @@
 """Right answers in other styles than the course's own: each must pass. Exercise id → functions."""
 
+import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import torch
+from scipy.linalg import subspace_angles
 from scipy.special import ndtri
 from torch.distributions import Bernoulli, Exponential, Independent, MultivariateNormal, Normal, kl_divergence
 from torch.nn import functional as F
@@ -175,6 +178,156 @@ def log_mean_exp_by_hand(log_w, dim):
     return (log_w - top).exp().mean(dim).log() + top.squeeze(dim)
 
 
+def elbo_below_the_evidence(x, w, noise, m, s):
+    """log p(x) less KL(q‖p(z|x)), instead of the two terms."""
+    covariance = torch.outer(w, w) + noise**2 * torch.eye(len(w), dtype=w.dtype)
+    log_px = MultivariateNormal(torch.zeros_like(w), covariance).log_prob(x)
+    precision = 1 + w @ w / noise**2
+    return log_px - kl_divergence(Normal(m, s), Normal(w @ x / noise**2 / precision, precision**-0.5))
+
+
+def elbo_by_loops(x, w, noise, m, s):
+    total = 0.5 * (1 + 2 * torch.log(s) - m * m - s * s)
+    for a, b in zip(x, w, strict=True):
+        total = total - ((a - b * m) ** 2 + (b * s) ** 2) / (2 * noise**2) - torch.log(noise * (2 * math.pi) ** 0.5)
+    return total
+
+
+def elbo_by_two_points(x, w, noise, m, s):
+    """The mean of a parabola under q is its mean at m − s and m + s."""
+    rec = torch.stack([Normal(w * z, noise).log_prob(x).sum() for z in (m - s, m + s)]).mean()
+    return rec - kl_divergence(Normal(m, s), Normal(torch.zeros_like(m), torch.ones_like(s)))
+
+
+def posterior_number_by_number(x, w, noise):
+    """Each number in x makes the last posterior the next prior."""
+    mean, variance = torch.zeros_like(noise), torch.ones_like(noise)
+    for a, b in zip(x, w, strict=True):
+        gain = variance * b / (b**2 * variance + noise**2)
+        mean, variance = mean + gain * (a - b * mean), variance * (1 - gain * b)
+    return mean, variance
+
+
+def posterior_by_derivatives(x, w, noise):
+    """One Newton step from 0 on log p(z) + log p(x|z), which is a parabola."""
+    z = torch.zeros_like(noise).requires_grad_()
+    value = Normal(0.0, 1.0).log_prob(z) + Normal(w * z, noise).log_prob(x).sum()
+    slope = torch.autograd.grad(value, z, create_graph=True)[0]
+    curvature = torch.autograd.grad(slope, z)[0]
+    return -slope.detach() / curvature, -1 / curvature
+
+
+def variances_by_newton(precision):
+    """The minimum of ½ Λ_ii v − ½ log v, latent by latent, from below."""
+    v = torch.full_like(precision[0], 1e-6)
+    for _ in range(60):
+        v = v * (2 - precision.diagonal() * v)
+    return v
+
+
+def update_by_loops(m, mu, precision, i):
+    pull = 0.0
+    for j in range(len(m)):
+        if j != i:
+            pull = pull + precision[i, j] * (m[j] - mu[j])
+    return mu[i] - pull / precision[i, i]
+
+
+def update_by_newton(m, mu, precision, i):
+    """One Newton step on the energy, which is a parabola in m_i."""
+    at = m.clone().requires_grad_()
+    slope = torch.autograd.grad(0.5 * (at - mu) @ precision @ (at - mu), at)[0]
+    return m[i] - slope[i] / precision[i, i]
+
+
+def gaps_by_loops(log_px, elbo_best, elbo_encoder):
+    rows = [(p - b, b - e) for p, b, e in zip(log_px, elbo_best, elbo_encoder, strict=True)]
+    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+
+def break_even_by_doubling(train_cost, encoder_cost, svi_cost):
+    """Doubles n until it pays, then halves the interval."""
+    low, high = 0, 1
+    while train_cost + high * encoder_cost > high * svi_cost:
+        low, high = high, 2 * high
+        if high > 2**40:
+            return math.inf
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if train_cost + middle * encoder_cost <= middle * svi_cost else (middle, high)
+    return high
+
+
+def break_even_in_fractions(train_cost, encoder_cost, svi_cost):
+    saved = Fraction(svi_cost) - Fraction(encoder_cost)
+    return float("inf") if saved <= 0 else math.ceil(Fraction(train_cost) / saved)
+
+
+def pca_by_covariance(x, k):
+    mean = x.mean(dim=0, keepdim=True)
+    _, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    top = vectors[:, -k:]
+    return torch.stack([mean[0] + top @ (top.T @ (row - mean[0])) for row in x])
+
+
+def pca_by_rows(x, k):
+    """From the N × N products of rows: the same projection, seen from the other side."""
+    mean = torch.einsum("nd->d", x) / x.shape[0]
+    u = torch.linalg.eigh((x - mean) @ (x - mean).T).eigenvectors.flip(1)[:, :k]
+    return u @ u.T @ (x - mean) + mean
+
+
+def pca_by_truncated_svd(x, k):
+    u, s, vh = torch.linalg.svd(x - x.mean(0))
+    return torch.einsum("nk,k,kd->nd", u[:, :k], s[:k], vh[:k]) + x.mean(0)
+
+
+def parameters_by_loops(sizes):
+    total = 0
+    for i in range(1, len(sizes)):
+        total += sizes[i - 1] * sizes[i]
+        total += sizes[i]
+    return total
+
+
+def parameters_of_a_module(sizes):
+    layers = [torch.nn.Linear(*pair) for pair in itertools.pairwise(sizes)]
+    return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+def linear_error_by_covariance(x, k):
+    values = torch.linalg.eigvalsh(torch.cov(x.T, correction=0))
+    return values[: x.shape[1] - k].sum()
+
+
+def linear_error_by_what_is_kept(x, k):
+    c = x - x.mean(0, keepdim=True)
+    kept = torch.linalg.svdvals(c)[:k].square().sum()
+    return (c.square().sum() - kept) / x.shape[0]
+
+
+def angle_by_acos(a, b):
+    qa, _ = torch.linalg.qr(a)
+    qb, _ = torch.linalg.qr(b)
+    return torch.arccos(torch.clamp(torch.linalg.svdvals(qa.T @ qb), 0, 1)).max()
+
+
+def angle_by_asin(a, b):
+    qa, qb = torch.linalg.qr(a)[0], torch.linalg.qr(b)[0]
+    return torch.asin(torch.linalg.matrix_norm(qb - qa @ (qa.T @ qb), ord=2).clamp(max=1))
+
+
+def angle_by_projectors(a, b):
+    pa, pb = (m @ torch.linalg.pinv(m) for m in (a, b))
+    return torch.asin(torch.linalg.svdvals(pa - pb)[0].clamp(max=1))
+
+
+def angle_by_svd_bases(a, b):
+    ua, ub = (torch.linalg.svd(m, full_matrices=False).U for m in (a, b))
+    sine = torch.linalg.svdvals(ub - ua @ ua.T @ ub)[0]
+    return torch.atan2(sine, torch.linalg.svdvals(ua.T @ ub)[-1])
+
+
 RIGHT = {
     "00.1": [
         posterior_by_loops,
@@ -201,6 +354,71 @@ RIGHT = {
         log_mean_exp_by_hand,
         lambda w, dim: torch.logsumexp(w - math.log(w.shape[dim]), dim),
         lambda w, dim: torch.logsumexp(w, dim=dim) - torch.tensor(float(w.shape[dim]), dtype=w.dtype).log(),
+    ],
+    "01.1": [
+        pca_by_covariance,
+        pca_by_rows,
+        pca_by_truncated_svd,
+    ],
+    "01.2": [
+        parameters_by_loops,
+        parameters_of_a_module,
+        lambda sizes: sum((m + 1) * n for m, n in itertools.pairwise(sizes)),
+        lambda sizes: int(np.dot(np.array(sizes[:-1]) + 1, sizes[1:])),
+    ],
+    "01.3": [
+        linear_error_by_covariance,
+        linear_error_by_what_is_kept,
+        lambda x, k: (x - pca_by_truncated_svd(x, k)).pow(2).sum(1).mean(),
+        lambda x, k: torch.linalg.svd(x - x.mean(0), full_matrices=False).S[k:].pow(2).sum() / x.shape[0],
+    ],
+    "01.4": [
+        angle_by_acos,
+        angle_by_asin,
+        angle_by_projectors,
+        angle_by_svd_bases,
+        lambda a, b: torch.tensor(subspace_angles(a.numpy(), b.numpy()).max(), dtype=a.dtype),
+    ],
+    "02.1": [
+        elbo_below_the_evidence,
+        elbo_by_loops,
+        elbo_by_two_points,
+        lambda x, w, noise, m, s: (
+            -(x @ x - 2 * m * (w @ x) + (m**2 + s**2) * (w @ w)) / (2 * noise**2)
+            - len(x) * (torch.log(noise) + 0.5 * math.log(2 * math.pi))
+            - (m**2 + s**2 - 1) / 2
+            + s.log()
+        ),
+    ],
+    "02.2": [
+        posterior_number_by_number,
+        posterior_by_derivatives,
+        lambda x, w, noise: (w @ x / (noise**2 + w @ w), noise**2 / (noise**2 + w @ w)),
+        lambda x, w, noise: tuple(torch.stack([x @ w, noise**2]) / (noise**2 + w.square().sum())),
+    ],
+    "02.3": [
+        variances_by_newton,
+        lambda precision: torch.stack([1 / precision[i, i] for i in range(len(precision))]),
+        lambda precision: torch.einsum("ii->i", precision) ** -1,
+        lambda precision: (torch.eye(len(precision), dtype=precision.dtype) / precision.diag()).sum(0),
+    ],
+    "02.4": [
+        update_by_loops,
+        update_by_newton,
+        lambda m, mu, precision, i: m[i] - torch.dot(precision[:, i], m - mu) / precision[i, i],
+        lambda m, mu, L, i: mu[i] - (L[i] @ (m - mu) - L[i, i] * (m[i] - mu[i])) / L[i, i],
+    ],
+    "02.5": [
+        gaps_by_loops,
+        lambda a, b, c: (torch.sub(a, b), torch.sub(b, c)),
+        lambda a, b, c: (a - b, (a - c) - (a - b)),
+        lambda a, b, c: tuple((torch.stack([a, b]) - torch.stack([b, c])).unbind()),
+    ],
+    "02.6": [
+        break_even_by_doubling,
+        break_even_in_fractions,
+        lambda train, encoder, svi: -(-train // (svi - encoder)) if svi > encoder else np.inf,
+        lambda train, encoder, svi: next((n for n in range(10**4) if train + n * encoder <= n * svi), math.inf),
     ],
     "03.1": [
         score_by_autograd,
