@@ -262,19 +262,15 @@ EXACT_POSTERIOR = Exercise(
 )
 
 
-def _precision(d: int, seed: int, dtype=torch.float32) -> torch.Tensor:
-    root = _normal(d, d, seed=seed, dtype=_f64)
-    return (root @ root.T + torch.eye(d, dtype=_f64)).to(dtype)
+def _matrix(*rows, dtype=torch.float32) -> torch.Tensor:
+    """A precision. Marking moves each number that is not whole by itself, so whole ones keep a matrix symmetric."""
+    return torch.tensor(rows, dtype=dtype)
 
 
-def _pair(rho: float, dtype=torch.float32) -> torch.Tensor:
-    """The precision of two latents with variance 1 and correlation rho."""
-    return torch.tensor([[1.0, -rho], [-rho, 1.0]], dtype=dtype) / (1 - rho**2)
-
-
-def _rescaled(precision: torch.Tensor, *scales: float) -> torch.Tensor:
-    s = torch.tensor(scales, dtype=precision.dtype)
-    return precision / torch.outer(s, s)
+def _precision(d: int, seed: int, dtype=torch.float32, scales: tuple[float, ...] = ()) -> torch.Tensor:
+    root = torch.randint(-2, 3, (d, d), generator=torch.Generator().manual_seed(seed)).to(dtype)
+    s = torch.tensor(scales or [1.0] * d, dtype=dtype)
+    return (root @ root.T + torch.eye(d, dtype=dtype)) * torch.outer(s, s)
 
 
 def _conditional(mu, precision, i, others):
@@ -282,7 +278,7 @@ def _conditional(mu, precision, i, others):
     covariance = torch.linalg.inv(precision)
     rest = torch.arange(len(mu)) != i
     weights = torch.linalg.solve(covariance[rest][:, rest], covariance[rest, i])
-    return mu[i] + weights @ (others - mu)[rest], covariance[i, i] - weights @ covariance[rest, i]
+    return mu[i] + weights @ (others - mu)[rest], covariance[i, i] - weights @ covariance[i, rest]
 
 
 def _variances_by_conditioning(precision):
@@ -295,13 +291,13 @@ MEAN_FIELD = Exercise(
     id="02.3",
     name="mean_field_variances",
     cases=[
-        Case("two latents, correlation 0.8", {"precision": _pair(0.8, _f64)}),
-        Case("one latent", {"precision": torch.tensor([[4.0]])}),
+        Case("two latents, correlation 0.8", {"precision": _matrix([5, -4], [-4, 5], dtype=_f64)}),
+        Case("one latent", {"precision": _matrix([2.5])}),
         Case("three latents", {"precision": _precision(3, 1, _f64)}),
         Case("five latents", {"precision": _precision(5, 2)}),
-        Case("two latents, correlation −0.999", {"precision": _pair(-0.999, _f64)}),
-        Case("three independent latents", {"precision": torch.diag(torch.tensor([200.0, 0.01, 3.0]))}),
-        Case("widths of 0.1, 1 and 30, correlated", {"precision": _rescaled(_precision(3, 3, _f64), 0.1, 1.0, 30.0)}),
+        Case("two latents, correlation −0.999", {"precision": _matrix([1000, 999], [999, 1000], dtype=_f64)}),
+        Case("three independent latents", {"precision": _matrix([200.5, 0, 0], [0, 0.01, 0], [0, 0, 3.5])}),
+        Case("four, of very different widths", {"precision": _precision(4, 3, _f64, scales=(1, 5, 50, 2))}),
     ],
     oracle=_variances_by_conditioning,
     mistakes=[
@@ -335,7 +331,7 @@ MEAN_FIELD = Exercise(
         ),
         Mistake(
             "All latents have the same variance here. Each factor of q has its own.",
-            lambda precision: (len(precision) / precision.trace()).expand(len(precision)),
+            lambda precision: (len(precision) / precision.trace()).repeat(len(precision)),
         ),
         Mistake(
             "These are variances along the axes of the target's ellipse. The factors of q lie along the latents' own axes.",
@@ -388,16 +384,18 @@ COORDINATE = Exercise(
     id="02.4",
     name="coordinate_update",
     cases=[
-        _update_case("2 latents, correlation 0.8, i = 0", [2.0, 3.0], [1.0, -1.0], _pair(0.8), 0, _f64),
-        _update_case("2 latents, i = 1", [0.5, -2.0], [-1.0, 0.5], _pair(-0.6), 1),
+        _update_case("2 latents, correlation 0.8, i = 0", [2.0, 3.0], [1.0, -1.0], _matrix([5, -4], [-4, 5]), 0, _f64),
+        _update_case("2 latents, i = 1", [0.5, -2.0], [-1.0, 0.5], _matrix([5, 3], [3, 5]), 1),
         _random_update(3, 1, 10, _f64),
         _random_update(5, 4, 20),
         _random_update(4, 2, 30, far=100.0),
         _update_case(
-            "3 independent latents", [5.0, 6.0, 7.0], [1.0, -2.0, 3.0], torch.diag(torch.tensor([2.0, 0.5, 8.0])), 2
+            "3 independent latents", [5.0, 6.0, 7.0], [1.0, -2.0, 3.0], _matrix([2, 0, 0], [0, 1, 0], [0, 0, 8]), 2
         ),
-        _update_case("2 latents, correlation 0.999", [1.0, -1.0], [0.25, 0.5], _pair(0.999, _f64), 0, _f64),
-        _update_case("1 latent", [4.0], [1.5], torch.tensor([[3.0]]), 0, _f64),
+        _update_case(
+            "2 latents, correlation 0.999", [1.0, -1.0], [0.25, 0.5], _matrix([1000, -999], [-999, 1000]), 0, _f64
+        ),
+        _update_case("1 latent", [4.0], [1.5], _matrix([3]), 0, _f64),
     ],
     oracle=lambda m, mu, precision, i: _conditional(mu, precision, i, m)[0],
     mistakes=[
