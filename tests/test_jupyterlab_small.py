@@ -72,3 +72,47 @@ def test_in_jupyterlab(lab, lab_page, name):
     assert canvas.count() == 1
     data = page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.get(1).outputs.get(0).data")
     assert {"image/png", "text/plain", "application/vnd.jupyter.widget-view+json"} <= set(data)
+
+
+BOTTLENECK = """
+import torch
+from course_lib.widgets import Bottleneck
+
+torch.manual_seed(0)
+x, widths = torch.rand(12, 784), (1, 2, 4, 8, 16, 32)
+rows = {name: {k: torch.rand(12, 784) for k in widths} for name in ("PCA", "autoencoder")}
+errors = {name: {k: 50 / k for k in widths} for name in rows}
+"""
+SHEET = "document.querySelectorAll('.strip canvas')[1].toDataURL()"
+
+
+def test_bottleneck_in_jupyterlab(lab, lab_page):
+    shows = "w = Bottleneck(x, rows, errors)\nw"
+    page = open_notebook(lab, lab_page, "bottleneck.ipynb", (BOTTLENECK, shows, "print(w.k)"), "canvas.curves")
+    curves = page.locator("canvas.curves")
+
+    def known():
+        page.wait_for_timeout(300)
+        return int(printed(page, 2))
+
+    # A press on the curves answers in the browser and arrives in the kernel; keys reach the widget, not the notebook.
+    curves.scroll_into_view_if_needed()
+    assert known() == 8
+    before, box = page.evaluate(SHEET), curves.bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 50, box["y"] + 40)
+    page.wait_for_function(f"(old) => {SHEET} !== old", arg=before)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowLeft")
+    assert page.locator(".bottleneck .slider output").inner_text() == "4"
+    assert known() == 4
+
+    # A cell moves the page. Running the cell again leaves one live widget; what is saved has a picture, too.
+    page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.get(2).sharedModel.setSource('w.k = 1')")
+    run_cell(page, 2)
+    page.wait_for_function("document.querySelector('.bottleneck .slider output').textContent === '1'")
+    run_cell(page, 1)
+    page.wait_for_function(IDLE)
+    curves.wait_for()
+    assert curves.count() == 1
+    data = page.evaluate("jupyterapp.shell.currentWidget.content.model.cells.get(1).outputs.get(0).data")
+    assert {"image/png", "text/plain", "application/vnd.jupyter.widget-view+json"} <= set(data)

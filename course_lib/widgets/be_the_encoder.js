@@ -196,12 +196,8 @@ function render({ model, el }) {
 function paintGrey(canvas, pixels, b, [height, width]) {
   canvas.width = width;
   canvas.height = height;
-  const g = canvas.getContext("2d"), image = g.createImageData(width, height);
-  for (let p = 0; p < width * height; p++) {
-    const grey = pixels[b * width * height + p];
-    image.data.set([grey, grey, grey, 255], 4 * p);
-  }
-  g.putImageData(image, 0, 0);
+  const size = width * height, grey = pixels.subarray(b * size, (b + 1) * size);
+  canvas.getContext("2d").putImageData(greyImage(grey, width, height), 0, 0);
 }
 
 export default { render };

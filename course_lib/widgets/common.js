@@ -91,6 +91,13 @@ function sharp(canvas, life, draw) {
   return redraw;
 }
 
+// Grey levels as the browser's own image data.
+function greyImage(grey, width, height) {
+  const image = new ImageData(width, height), words = new Uint32Array(image.data.buffer);
+  for (let p = 0; p < words.length; p++) words[p] = 0xff000000 | (grey[p] * 0x10101); // opaque, red = green = blue
+  return image;
+}
+
 // Press, drag and release by mouse, pen or finger: `move` gets the place inside the node as fractions 0..1.
 function dragging(node, life, move) {
   const at = (event) => {

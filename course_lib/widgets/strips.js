@@ -52,10 +52,3 @@ function strip({ i, name, drawn, view, set, life }) {
     },
   };
 }
-
-// Grey levels as the browser's own image data.
-function greyImage(grey, width, height) {
-  const image = new ImageData(width, height), words = new Uint32Array(image.data.buffer);
-  for (let p = 0; p < words.length; p++) words[p] = 0xff000000 | (grey[p] * 0x10101); // opaque, red = green = blue
-  return image;
-}
