@@ -28,7 +28,7 @@ function render({ model, el }) {
   const rows = ["originals", ...names].map((name, r) => {
     const [mark, light, dark] = METHODS[r - 1] ?? [];
     const canvas = h("canvas", { class: "screen", width: count * pitch - 1, height, role: "img" });
-    const value = h(r ? "output" : "span", { class: "error" }, "squared error per image");
+    const value = h("span", { class: r ? "error number" : "error" }, "squared error per image");
     const hue = r ? { style: `--hue: ${light}; --hue: light-dark(${light}, ${dark})` } : {};
     const node = h("div", { class: "row", ...hue },
       h("span", { class: "name" }, ...(r ? [h("span", { class: "mark", "aria-hidden": "true" }, mark), " "] : []), name),
@@ -42,7 +42,7 @@ function render({ model, el }) {
     return {
       node,
       paint(i) {
-        const g = canvas.getContext("2d", { willReadFrequently: true }), of = r && 1 + (r - 1) * widths.length + i;
+        const g = canvas.getContext("2d", { willReadFrequently: true }), of = r ? 1 + (r - 1) * widths.length + i : 0;
         for (let c = 0; c < count; c++) {
           const start = ((c === held ? 0 : of) * count + c) * size;
           g.putImageData(greyImage(grey.subarray(start, start + size), width, height), c * pitch, 0);

@@ -115,7 +115,8 @@ def _shape(shape, pixels: int) -> tuple[int, int]:
 def _methods(rows) -> tuple[list[str], list[int]]:
     """The names of the methods, and the widths that they share, from small to large."""
     keys = _keys(rows)
-    if not isinstance(keys, dict) or not 1 <= len(keys) <= MOST_METHODS:
+    tables = isinstance(keys, dict) and all(isinstance(v, list) and isinstance(name, str) for name, v in keys.items())
+    if not tables or not 1 <= len(keys) <= MOST_METHODS:
         wanted = f"{{name: {{k: (N, X), ...}}, ...}} of 1 to {MOST_METHODS} methods"
         raise ValueError(f"rows: got {keys}, wanted {wanted}")
     widths = sorted({whole_number("rows: a width k", k, 1) for row in keys.values() for k in row})
@@ -125,11 +126,11 @@ def _methods(rows) -> tuple[list[str], list[int]]:
     return list(keys), widths
 
 
-def _keys(table) -> dict[str, list] | str:
-    """{method: [k, ...]} of a table, or the type of what came in its place."""
-    if isinstance(table, Mapping) and all(isinstance(name, str) and isinstance(table[name], Mapping) for name in table):
-        return {name: list(row) for name, row in table.items()}
-    return type(table).__name__ if not isinstance(table, Mapping) else f"a {type(table).__name__} of something else"
+def _keys(table) -> dict | str:
+    """{method: [k, ...]} of a table, with the name of a type where something else came."""
+    if not isinstance(table, Mapping):
+        return type(table).__name__
+    return {name: list(row) if isinstance(row, Mapping) else type(row).__name__ for name, row in table.items()}
 
 
 def _check_keys(argument: str, table, names: list[str], widths: list[int]) -> None:
