@@ -17,7 +17,10 @@ class Finding(NamedTuple):
 
 
 def look() -> list[Finding]:
-    """What is here: Python, the pinned packages, the device, the digits, the widgets. Takes about three seconds."""
+    """What is here: Python, the pinned packages, the device, the digits, the widgets.
+
+    Takes about three seconds, and once longer where MNIST is not here and its mirrors are asked.
+    """
     return [_python(), _packages(), _device(), _digits(), _widgets()]
 
 

@@ -135,15 +135,17 @@ torch.manual_seed(0)
 sick = torch.rand(2_000_000) < 0.001
 alarm = torch.where(sick, torch.rand(len(sick)) < 0.99, torch.rand(len(sick)) < 0.02)
 share, n = (sick & alarm).sum() / alarm.sum(), alarm.sum()
-print(f"in a crowd of two million, {share:.1%} ± {(share * (1 - share) / n).sqrt():.1%} of the {n:,} alarmed are sick")
+print(f"p(positive) = {0.001 * 0.99 + 0.999 * 0.02:.3f}, p(positive given sick) = 0.99")
+error = (share * (1 - share) / n).sqrt()
+print(f"in a crowd of two million, {share:.1%} ± {error:.1%} of the {n:,} alarmed are sick")
 
 # %% [markdown]
-# Among 1000 people there is 1 sick one, who is found, and 20 healthy ones are alarmed: hence 1 in 21. The posterior of the first test is the prior of the second.
+# Among 1000 people there is 1 sick one, who is found, and 20 healthy ones are alarmed: hence 1 in 21. (What stands after ± is a standard error, how far off chance may have put the number; section 8 says more.) The posterior of the first test is the prior of the second.
 #
 # In this course $k$ becomes a latent $z$ of many dimensions, any real numbers, and the sum in $p(x)$ becomes an integral that nobody can do. Everything after this lesson is about that integral.
 #
 # > **From the notes** (003, lines 208–216; line 78). Bayesian probability is about degrees of belief, and Bayes' rule is how data change them. (The product sign in that line belongs to nothing.) *Is $p(z)\,p(x\mid z)$ a product of independent events, and does a normal distribution need independence?* No, twice: the chain rule holds for all
-# > events, and a Gaussian assumes nothing of the kind. If $x$ and $z$ *were* independent, $p(x\mid z)$ would equal $p(x)$, and the latent would explain nothing. In the cell above, $p(\text{alarm}\mid\text{sick})$ is 0.99 and $p(\text{alarm})$ is 0.021.
+# > events, and a Gaussian assumes nothing of the kind. If $x$ and $z$ *were* independent, $p(x\mid z)$ would equal $p(x)$, and the latent would explain nothing. In the cell above, $p(\text{positive}\mid\text{sick})$ is 0.99 and $p(\text{positive})$ 0.021: they are anything but independent.
 
 # %% [markdown]
 # ## 4 · Density, likelihood, Gaussian
@@ -184,14 +186,14 @@ line = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
 for sigma in (2.0, 0.1):
     density = gaussian_log_density(line, torch.tensor(0.0), torch.tensor(sigma)).exp()
     near = line.abs() < 2 * sigma + 1e-6
-    area, part = torch.trapezoid(density, line), torch.trapezoid(density[near], line[near])
+    area, part = torch.trapezoid(density, line), torch.trapezoid(density[near], line[near])  # areas below the curve
     print(f"σ = {sigma}: highest density {density.max():.3f}, area {area:.6f}, within 2σ of the mean {part:.4f}")
 for unit, size in (("metres", 1), ("centimetres", 100)):  # the heights of a crowd
     mean, sd = torch.tensor(1.7 * size), torch.tensor(0.1 * size)
     tall = torch.linspace(1.6, 1.8, 100_001, dtype=torch.float64) * size
     log_density = gaussian_log_density(tall, mean, sd)
     part = torch.trapezoid(log_density.exp(), tall)
-    print(f"in {unit:11}: highest log-density {log_density.max():6.3f}, P(1.6 m < height < 1.8 m) = {part:.4f}")
+    print(f"in {unit:11}: highest log-density {log_density.max():7.4f}, P(1.6 m < height < 1.8 m) = {part:.4f}")
 
 # %% [markdown]
 # A density of 3.989 is no mistake: it is 3.989 *per unit*, over a stretch much shorter than a unit. So a **log-density may be positive**, and it changes when you measure in other units, here by $\log 100=4.605$. A probability does not, and its log can't be above 0.
@@ -244,13 +246,14 @@ gaussian_mean_map = check("00.3", gaussian_mean_map)
 
 # %% says="Two peaks, by looking and by formula"
 sigma, tau, three = 3.0, 1.5, torch.tensor([0.5, 4.0, 3.0])  # three measurements
-m = torch.linspace(-4, 6, 10_001)
+m = torch.linspace(-4, 6, 10_001, dtype=torch.float64)
 log_likelihood = sum(gaussian_log_density(m, x_i, torch.tensor(sigma)) for x_i in three)  # symmetric in x and m
 log_prior = gaussian_log_density(m, torch.tensor(0.0), torch.tensor(tau))
 curves = {"log-likelihood": log_likelihood, "log-prior": log_prior, "their sum": log_likelihood + log_prior}
 print(f"MLE: highest at m = {m[log_likelihood.argmax()]:.3f}, the plain mean is {three.mean():.3f}")
-print(f"MAP: highest at m = {m[curves['their sum'].argmax()]:.3f}, your formula says {gaussian_mean_map(three, sigma, tau):.3f}")
-figure, axis = plots.picture(size=(7.5, 3.8), alt="Three parabolas: the sum's peak lies between the prior's and the likelihood's")
+peak = m[curves["their sum"].argmax()]
+print(f"MAP: highest at m = {peak:.3f}, your formula says {gaussian_mean_map(three, sigma, tau):.3f}")
+figure, axis = plots.picture(size=(7.5, 3.8), alt="Three parabolas: the sum's peak lies between the other two")
 for name, values in curves.items():
     axis.plot(m, values - values.max(), label=name)
 axis.set(ylim=(-4, 0.3), xlabel="m", ylabel="log, highest at 0", title="The prior pulls the peak towards its own")
@@ -268,9 +271,9 @@ figure
 torch.manual_seed(0)
 truth, c = 2.0, sigma**2 / tau**2
 print("root mean square error of the MLE           of MAP             bias")
-print("   n     2000 runs   exact      2000 runs   exact     of MAP")
+print("   n     10000 runs  exact     10000 runs  exact     of MAP")
 for n in (1, 3, 10, 100):
-    samples = truth + sigma * torch.randn(2000, n)
+    samples = truth + sigma * torch.randn(10_000, n)
     by_mle = samples.mean(1) - truth
     by_map = torch.stack([gaussian_mean_map(row, sigma, tau) for row in samples]) - truth
     measured = [by.square().mean().sqrt().item() for by in (by_mle, by_map)]
@@ -279,7 +282,7 @@ for n in (1, 3, 10, 100):
     print(f"{n:4} {measured[0]:13.3f} {exact[0]:7.3f} {measured[1]:14.3f} {exact[1]:7.3f} {bias:10.3f}")
 
 # %% [markdown]
-# MAP is better in every line, by much only in the first ones: it pulls to 0 though the truth is 2, which adds bias and takes away more variance. With many data it stops mattering, for it counts like $c=\sigma^2/\tau^2=4$ observations, however many there are.
+# By the exact columns MAP is better in every line, by much only in the first ones: it pulls to 0 though the truth is 2, which adds bias and takes away more variance. With many data it stops mattering, for it counts like $c=\sigma^2/\tau^2=4$ observations, however many there are.
 #
 # **Play:** set `truth` to 6, far from what the prior expects. Does MAP still win anywhere?
 #
@@ -288,14 +291,14 @@ for n in (1, 3, 10, 100):
 # %% [markdown]
 # ## 6 · One pixel after another
 #
-# How do you write down a distribution over images? Apply the chain rule again and again: $p(x_1,x_2)=p(x_1)\,p(x_2\mid x_1)$, and in general
+# How do you write down a distribution over images? Apply the chain rule again and again. For two pixels $p(x_1,x_2)=p(x_1)\,p(x_2\mid x_1)$, and for $n$ pixels the product
 #
 # $$p(x_1,\dots,x_n)=\prod_{i=1}^n p(x_i\mid x_1,\dots,x_{i-1}).$$
 #
 # A **fully visible belief network** (FVBN) gives each factor a little model of its own, here a logistic regression on the pixels before it: pixel $i$ is white ($x_i=1$) with probability
 # $\operatorname{sigmoid}(b_i+\sum_{j<i}w_{ij}x_j)$, where $\operatorname{sigmoid}(a)=1/(1+e^{-a})$ turns any number into a probability. "Fully visible": there is no latent.
 #
-# Black-and-white images of 3 × 3 pixels come in $2^9=512$ kinds, so everything can be computed exactly, without any sample. The data: one row or one column is lit, and each pixel is then flipped with probability 5 %.
+# Black-and-white images of 3 × 3 pixels come in $2^9=512$ kinds, so everything can be computed exactly, without any sample. The data: one row or one column is lit, and each pixel is then flipped with probability 5 %. Call their distribution $p_\text{data}$.
 
 # %% says="A data distribution of which everything is known"
 every_image = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 9)  # (512, 9)
@@ -328,7 +331,7 @@ def loss():  # the exact average over the data distribution
 
 
 optimizer = torch.optim.LBFGS([w, b], max_iter=500, line_search_fn="strong_wolfe")
-optimizer.step(loss)
+optimizer.step(loss)  # downhill on the loss to its end
 white, entropy = p_data @ every_image, -(p_data * p_data.log()).sum()  # white: how often each pixel is
 alone = torch.distributions.Bernoulli(white).log_prob(every_image).sum(-1)  # log p of pixels on their own
 print(f"all 512 probabilities of the network sum to {log_p(every_image).exp().sum():.10f}")
@@ -337,14 +340,19 @@ print(f"                  belief network      {loss():.3f} nats")
 print(f"                  the best possible   {entropy:.3f} nats, the entropy of the data")
 
 # %% [markdown]
-# It sums to 1 by construction, because each factor does; that is what **exact** means on the map. What still lacks is due to the logistic factors. The worst of them is the third pixel. After two white ones it should be white (a row), after one white one black (a column), and after two black ones it is white in a third of the images. A logistic regression adds up, it can't say "both or none":
+# It sums to 1 by construction, because each factor does; that is what **exact** means on the map. What is still lacking is due to the logistic factors. Take the third pixel. After two white ones it should be white (a row), after one white one black (a column), and after two black ones it is white in a third of the images. A logistic regression adds up, it can't say "both or none":
 
 # %% says="A logistic factor can't say “both or none”"
 by_three = p_data.view(2, 2, 2, -1).sum(-1)  # p(x1, x2, x3)
+costs = 0.0
 print("first two pixels   third is white: data   network")
 for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
-    network = torch.sigmoid(b[2] + w[2, 0] * i + w[2, 1] * j)
-    print(f"{i} {j} {by_three[i, j, 1] / by_three[i, j].sum():34.3f} {network:9.3f}")
+    data = by_three[i, j, 1] / by_three[i, j].sum()
+    network = torch.sigmoid(b[2] + w[2, 0] * i + w[2, 1] * j).item()
+    print(f"{i} {j} {data:34.3f} {network:9.3f}")
+    excess = data * (data / network).log() + (1 - data) * ((1 - data) / (1 - network)).log()
+    costs += by_three[i, j].sum() * excess
+print(f"this pixel alone costs {costs:.3f} of the {loss().item() - entropy:.3f} nats that are lacking")
 
 # %% [markdown]
 # With a little neural network for each factor this would go away.
@@ -381,7 +389,7 @@ plots.images(
 )
 
 # %% [markdown]
-# Sixteen draws are few, but you have all probabilities. And do the draws come as often as the formula says?
+# Sixteen draws are few, but you have all probabilities. And do draws come as often as the formula says? Of $n$ draws the share of an image with probability $p$ is off by about its standard error, $\sqrt{p(1-p)/n}$.
 
 # %% says="How many draws are bars, and do draws and formula agree?"
 near = flips.min(1).values <= 1  # at most one pixel away from a bar
@@ -416,7 +424,7 @@ def with_mu_law(x, mu=255):
 wave = torch.sin(torch.linspace(0, 200, 10_000))
 for loud in (1.0, 0.1, 0.01):
     plain, mu_law = ((way(loud * wave) - loud * wave).std() / (loud * wave).std() for way in (rounded, with_mu_law))
-    print(f"loudness {loud:4}: rounding error {plain:6.1%} of the sound with even levels, {mu_law:4.1%} with the μ-law")
+    print(f"loudness {loud:4}: rounding error {plain:6.1%} of the sound, with the μ-law {mu_law:4.1%}")
 
 # %% [markdown]
 # ### Why the chains died out
@@ -441,7 +449,8 @@ for noise in (0.05, 0.02, 0.01):
     after = [torch.linalg.matrix_power(step, 9)]  # a sweep; then 10, 100 and 1000 of them
     for _ in range(3):
         after.append(torch.linalg.matrix_power(after[-1], 10))
-    print(f"{noise:4.0%}  " + "".join(f"{sweeps[begin, home].sum():8.3f}" for sweeps in after) + f"{p[home].sum():12.3f}")
+    shares = "".join(f"{sweeps[begin, home].sum():8.3f}" for sweeps in after)
+    print(f"{noise:4.0%}  {shares} {p[home].sum():11.3f}")
 
 # %% [markdown]
 # With 5 % flips a hundred sweeps are enough to forget, with 1 % a thousand are not quite. The more separate the kinds of images, the longer the wait, and for real images nobody can compute how long. The belief network needs nine draws, and then it is done.
@@ -637,7 +646,8 @@ for n in (10, 100, 1000, 10_000):
     z = torch.randn(1000, n)  # 1000 runs
     log_likelihood = gaussian_log_density(z, x, torch.tensor(0.5).sqrt())  # log N(x; z, ½), symmetric in x and z
     runs = log_mean_exp(log_likelihood, 1)
-    print(f"{n:6,} draws from the prior: {runs.mean():.4f} ± {runs.std() / 1000**0.5:.4f}, spread of the runs {runs.std():.4f}")
+    error = runs.std() / 1000**0.5
+    print(f"{n:6,} draws from the prior: {runs.mean():.4f} ± {error:.4f}, spread of the runs {runs.std():.4f}")
 
 # %% [markdown]
 # In one dimension this works. (With few draws it is too low on average: Jensen again, and lesson 09 makes something of it.) In many dimensions it does not, for hardly any draw from the prior explains the image; lesson 02 counts how many. So instead of estimating the evidence, bound it.
@@ -683,10 +693,7 @@ for step_number in range(501):
 print(f"the posterior itself:         {' '.join(f'{v:.4f}' for v in best)}")
 
 # %% [markdown]
-# That is half of this course. The other half: let a network guess $q$, for every image at once.
-#
-# > **From the notes** (003, lines 80–102). *How is the problem of the intractable integral solved?* By this bound, and by a network for $q$ (lessons 02 and 04). But an integral over *all* $z$ is not hopeless as such: that of $x=1.5$ above has a closed form, because its densities are Gaussian and the mean of $x$ is a straight line in $z$. A neural network in the place of
-# > that line takes it away.
+# That is half of this course. The other half: let a network guess $q$, for any image at once.
 
 # %% [markdown]
 # ## Recap
