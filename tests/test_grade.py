@@ -798,7 +798,9 @@ def test_lessons_for_nbgrader_hold_what_nbgrader_asks_for(source):
     for (answer, _), (test, m) in zip(told[::2], told[1::2], strict=True):
         assert "### BEGIN SOLUTION" in answer.source
         assert "### END SOLUTION" in answer.source
-        assert test.source.startswith("### BEGIN HIDDEN TESTS")
+        seen, hidden = test.source.split("### BEGIN HIDDEN TESTS\n")
+        assert "is graded: one point" in seen
+        assert "judge" in hidden
         assert test.source.endswith("### END HIDDEN TESTS")
         assert m["points"] == 1
         number = answer.id.removeprefix("exercise-").replace("-", ".")

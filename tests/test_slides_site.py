@@ -1,13 +1,18 @@
 """Slides and site: what a slide shows of a lesson, and every deck and page in a real browser with the network off."""
 
+import itertools
 import json
+import math
 import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from browser import no_browser, watched
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_lib import ROOT
@@ -18,8 +23,10 @@ from course_lib.authoring.execute import _key, executed
 from course_lib.authoring.faces import blocks, length, sentences
 from course_lib.authoring.formulas import Formulas
 from course_lib.authoring.page import STATE, Page
+from course_lib.authoring.projector import SMALLEST, SQUARE, on_a_slide
 from course_lib.authoring.site import write_site
 from course_lib.authoring.slides import write_deck
+from course_lib.plots import codes
 
 SOURCES = sources()
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
@@ -133,6 +140,35 @@ def test_wide_tables_and_formulas_are_made_narrower():
     assert in_lines(r"P(z=k)=a_{x=1}=b") == r"\begin{aligned}P(z=k)&=a_{x=1}\\[.5em]&=b\end{aligned}"
     assert in_lines(r"a=1,\qquad b") == r"\begin{gathered}a=1,\\[.5em] b\end{gathered}"
     assert in_lines("a + b") == "a + b"
+
+
+def test_a_figure_for_the_projector_has_large_letters_and_labels_that_do_not_cover_each_other():
+    y = torch.arange(60) % 3
+    figure = codes(
+        0.01 * torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), y, "All in one place", limit=4
+    )
+    labels = figure.axes[0].texts
+    before = [(label.get_position(), label.get_fontsize()) for label in labels]
+    spread = {}
+
+    def look(*arguments, **more):
+        figure.draw_without_rendering()
+        boxes = [label.get_bbox_patch().get_window_extent() for label in labels]
+        spread["gaps"] = [
+            math.hypot(a.x0 + a.x1 - b.x0 - b.x1, a.y0 + a.y1 - b.y0 - b.y1) / 2 - (a.width + b.width) / 2
+            for a, b in itertools.combinations(boxes, 2)
+        ]
+        spread["points"] = min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text() and t.get_visible())
+        Figure.savefig(figure, *arguments, **more)
+
+    figure.savefig = look
+    large = on_a_slide(figure)
+    scale = min(SQUARE[0] / figure.get_size_inches()[0], SQUARE[1] / figure.get_size_inches()[1])
+    assert (large["title"], large["square"], large["text"]) == ("All in one place", True, SMALLEST)
+    assert spread["points"] * scale / 72 > SMALLEST - 1e-6
+    assert len(spread["gaps"]) == 3
+    assert min(spread["gaps"]) > -2  # px
+    assert [(label.get_position(), label.get_fontsize()) for label in labels] == before
 
 
 @lessons

@@ -3,9 +3,9 @@
     python -m course_lib.authoring.grade FOLDER [--csv FILE] [--reports FOLDER] [--jobs N] [--seconds S]
 
 It believes nothing but the answer cells, and runs them where they can reach neither the solutions nor each other.
-course_lib/authoring/GRADING.md says how, and what a class needs a container for.
+lessons/TEACHING.md says how, and what a class needs a container for.
 
-Exit codes: 0 everything was graded, 1 something could not be graded, 2 the command makes no sense.
+Exit codes: 0 everything was graded, 1 something could not be, 2 the command makes no sense, 130 stopped by Ctrl+C.
 """
 
 import argparse
@@ -33,15 +33,20 @@ def grade(
     say: Callable[[str], None] = lambda line: None,
     without: tuple[str, ...] = (),
 ) -> list[Marked]:
-    """Marks every notebook below `folder`, in order; `say` is told of each as it is done."""
+    """Marks every notebook below `folder`, in order; `say` is told of each as it is done.
+
+    Ctrl+C ends what runs, and is raised again.
+    """
     folder = Path(folder)
     waiting: queue.Queue[tuple] = queue.Queue()
     for found in enumerate(find(folder)):
         waiting.put(found)
-    total, done = waiting.qsize(), {}
+    total, done, boxes = waiting.qsize(), {}, []
+    say(f"Grading {total} notebook{'s' * (total != 1)}; the first waits until torch is loaded.")
 
     def work() -> None:
         with sandbox(_preload(), [folder], without) as box:
+            boxes.append(box)
             while True:
                 try:
                     number, (learner, path) = waiting.get_nowait()
@@ -58,11 +63,17 @@ def grade(
                 done[number] = marked
                 say(_line(len(done), total, marked))
 
-    threads = [threading.Thread(target=work) for _ in range(min(jobs, total))]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(jobs, total))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        waiting.queue.clear()
+        for box in boxes:
+            box.close()
+        raise
     return [done[n] for n in sorted(done)]
 
 
@@ -103,8 +114,20 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--reports: got {str(given.reports)!r}, wanted a folder")
     if not find(given.folder):
         parser.error(f"folder: got {str(given.folder)!r}, which holds no notebook")
+    try:  # now, not when an hour of grading is to be kept
+        if given.csv:
+            given.csv.parent.mkdir(parents=True, exist_ok=True)
+            given.csv.open("a").close()
+        if given.reports:
+            given.reports.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{error.filename} cannot be written: {error.strerror}")
     sys.stdout.reconfigure(errors="backslashreplace")
-    marked = grade(given.folder, given.jobs, given.seconds, lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        marked = grade(given.folder, given.jobs, given.seconds, lambda line: print(line, file=sys.stderr, flush=True))
+    except KeyboardInterrupt:
+        print("Stopped; no table and no report is written.", file=sys.stderr)
+        return 130
     group = Class(marked)
     for name in group.missing:
         print(f"Graded without a protection: {MISSING[name]}.")

@@ -1,10 +1,11 @@
 """Writes the lessons as nbgrader's source notebooks: the same cells, with nbgrader's metadata and a hidden test each.
 
-    python -m course_lib.authoring.nbgrader FOLDER      writes FOLDER/source/NN_name/NN_name.ipynb, as nbgrader wants it
+    python -m course_lib.authoring.nbgrader FOLDER      writes FOLDER/source/NN_name/NN_name.ipynb, and a
+                                                        nbgrader_config.py where there is none
 
 nbgrader itself is no part of this course. What it is told: an exercise is an autograded answer, worth one point, and
 the cell behind it holds a hidden test that asks the course's judge. The test comes before the lesson's own check, which
-would put the course's function in the place of a wrong one.
+would put the course's function in the place of a wrong one. lessons/TEACHING.md says what was tried with it.
 """
 
 import argparse
@@ -18,12 +19,17 @@ from course_lib.authoring.build import LESSONS, build, sources, write
 from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import EXERCISE
 
-TEST = """### BEGIN HIDDEN TESTS
+TEST = """# Here {name} is graded: one point.
+### BEGIN HIDDEN TESTS
 from course_lib.exercises import judge
 
 verdict = judge("{id}", {name})
 assert verdict.status == "right", verdict.message
 ### END HIDDEN TESTS"""
+
+CONFIG = """c = get_config()
+c.Execute.timeout = 600  # seconds for a cell; nbgrader's own 30 are too few where a cell trains
+"""
 
 
 def for_nbgrader(source: Path) -> NotebookNode:
@@ -61,6 +67,12 @@ def main() -> None:
         write(for_nbgrader(source), folder / f"{source.stem}.ipynb")
         shutil.copytree(LESSONS / "figures", folder / "figures", dirs_exist_ok=True)
         print(folder)
+    config = given.folder / "nbgrader_config.py"
+    if not config.exists():
+        config.write_text(CONFIG, encoding="utf-8")
+        print(config)
+    elif "Execute.timeout" not in config.read_text(encoding="utf-8"):
+        print(f"{config} needs a line more:\n    {CONFIG.splitlines()[1]}")
 
 
 if __name__ == "__main__":

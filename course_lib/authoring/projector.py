@@ -6,17 +6,21 @@ its size on a slide of 1280 × 720, and its title apart, so that the slide can s
 
 import base64
 import io
+import itertools
 from contextlib import contextmanager
 
+import numpy as np
 from IPython import get_ipython
 from IPython.core.formatters import BaseFormatter
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.patches import BoxStyle
+from matplotlib.text import Annotation, Text
 from traitlets import ObjectName, Unicode
 
 MIME = "application/vnd.elbo-room.slide+json"
 WIDE, SQUARE = (1184, 510), (640, 600)  # room for a figure: under the slide's title, or beside its text
 SMALLEST = 21  # px on the slide
+CIRCLE = BoxStyle.get_styles()["circle"]
 SHARP = 1.5  # image pixels per slide pixel
 
 
@@ -63,6 +67,8 @@ def larger_text(figure: Figure, points: float):
     for text, content, size in before:
         indexed = "$" in content and ("_" in content or "^" in content)
         text.set_fontsize(max(size, points / 0.7 if indexed else points))
+    places = [(label, label.get_position()) for axis in figure.axes for label in _discs(axis)]
+    _apart(figure)
     if len(titles) == 1:
         title = titles[0].get_title(loc="left") or titles[0].get_title()
         for place in ("left", "center"):
@@ -72,6 +78,37 @@ def larger_text(figure: Figure, points: float):
     finally:
         for text, content, size in before:
             text.set(text=content, fontsize=size)
+        for label, place in places:
+            label.set_position(place)
+
+
+def _apart(figure: Figure) -> None:
+    """Labels in discs that cover each other are pushed apart until each can be read."""
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        labels = _discs(axis)
+        at = np.array([axis.transData.transform(label.get_position()) for label in labels])
+        size = [max(label.get_bbox_patch().get_window_extent().size) / 2 for label in labels]
+        for _ in range(100):
+            pairs = [
+                (i, j, gap)
+                for i, j in itertools.combinations(range(len(labels)), 2)
+                if (gap := size[i] + size[j] - np.linalg.norm(at[i] - at[j])) > 0.5
+            ]
+            for i, j, gap in pairs:
+                away = at[i] - at[j] if np.any(at[i] != at[j]) else np.array([1.0, 0.0])
+                push = away / np.linalg.norm(away) * gap / 2
+                at[i], at[j] = at[i] + push, at[j] - push
+            if not pairs:
+                break
+        for label, place in zip(labels, at, strict=True):
+            label.set_position(axis.transData.inverted().transform(place))
+
+
+def _discs(axis) -> list[Text]:
+    """Its labels in discs, which stand at places of the data."""
+    discs = [t for t in axis.texts if t.get_bbox_patch() and isinstance(t.get_bbox_patch().get_boxstyle(), CIRCLE)]
+    return [t for t in discs if isinstance(t, Annotation) and t.anncoords == "data"]
 
 
 def _ticks(axis):

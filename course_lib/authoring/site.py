@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 from course_lib import ROOT
@@ -61,7 +61,7 @@ def write_site(found: list[Path], folder: Path = FOLDER) -> list[Path]:
         start = time.monotonic()
         around = {"previous": cards[i - 1] if i else None, "next": cards[i + 1] if i + 1 < len(cards) else None}
         pages.append(_write_lesson(source, learners[source], folder, around))
-        print(f"{pages[-1]} (made in {time.monotonic() - start:.0f} s)")
+        print(f"{pages[-1].stem} (made in {time.monotonic() - start:.0f} s)")
     return [_write_index(cards, folder), *pages]
 
 
@@ -172,8 +172,8 @@ def _write_index(cards: list[dict], folder: Path) -> Path:
 
 def main() -> None:
     try:
-        print(write_site(sources())[0])
-    except CellExecutionError as error:
+        print(f"Open {write_site(sources())[0].relative_to(ROOT)}")
+    except (CellControlSignal, DeadKernelError) as error:  # it raised, ran for too long, or ended its kernel
         sys.exit(f"site: a cell of a lesson failed\n{error}")
     except (MissingTool, ValueError) as error:
         sys.exit(f"site: {error}")

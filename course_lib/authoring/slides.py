@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 from course_lib import ROOT
@@ -116,7 +116,7 @@ def main() -> None:
             path, slides = write_deck(executed(source), build(source), source.stem)
             minutes, took = sum(slide.seconds for slide in slides) / 60, time.monotonic() - start
             print(f"{path.relative_to(ROOT)}: {len(slides)} slides, {minutes:.0f} minutes (made in {took:.0f} s)")
-    except CellExecutionError as error:
+    except (CellControlSignal, DeadKernelError) as error:  # it raised, ran for too long, or ended its kernel
         sys.exit(f"slides: a cell of a lesson failed\n{error}")
     except (MissingTool, ValueError) as error:
         sys.exit(f"slides: {error}")

@@ -77,6 +77,7 @@ class Sandbox:
             "limits": {},
         }
         self.process: subprocess.Popen | None = None
+        self.closed = False
 
     def run(self, request: dict) -> Outcome:
         raise NotImplementedError
@@ -86,17 +87,27 @@ class Sandbox:
 
     def end(self) -> None:
         """Ends the process and whatever it has started; `run` starts another."""
-        if self.process is not None:
+        process, self.process = self.process, None  # two threads may come here at once
+        if process is not None:
             with contextlib.suppress(OSError):
                 if os.name == "posix":
-                    os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.wait()
-            for stream in (self.process.stdin, self.process.stdout):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     with contextlib.suppress(OSError):
                         stream.close()
-            self.process = None
+
+    def close(self) -> None:
+        """Ends it for good; what is asked meanwhile, or later, is an OSError."""
+        self.closed = True
+        self.end()
+
+    def _make_way(self) -> None:
+        self.end()
+        if self.closed:
+            raise OSError("the sandbox is closed")
 
     def _start(self, **more) -> None:
         one = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -114,7 +125,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_):
-        self.end()
+        self.close()
         self.scratch.cleanup()
 
 
@@ -125,7 +136,7 @@ class Caged(Sandbox):
 
     def run(self, request: dict) -> Outcome:
         if self.process is None or self.process.poll() is not None:
-            self.end()
+            self._make_way()
             self.control, theirs = socket.socketpair()
             self.settings["control"] = theirs.fileno()
             self._start(pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -175,7 +186,7 @@ class Uncaged(Sandbox):
         missing = frozenset(MISSING) - {"udp"}
         try:
             if self.process is None or self.process.poll() is not None:
-                self.end()
+                self._make_way()
                 self._begin()
             self.process.stdin.write(wire.pack(request))
             self.process.stdin.flush()

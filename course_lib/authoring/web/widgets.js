@@ -1,6 +1,7 @@
 // Brings the widgets of a page to life that has no kernel: a stand-in for anywidget's model around each saved state.
 // WIDGETS, from a script before this one: {model id: {state, buffers: [{path, data}]}}, data in base64.
 (() => {
+  const TRAINING = "To train on, open the notebook.";
   const view = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   const made = new Map(); // a model with several views is one model
   const modules = new Map(); // and many models may share a module
@@ -46,6 +47,8 @@
     style.textContent = _css ?? "";
     root.append(style, ...[...document.querySelectorAll("template.in-widgets")].map((t) => t.content.cloneNode(true)), el);
     await widget.render({ model: made.get(id), el });
+    for (const button of el.querySelectorAll(".train")) // needs a kernel
+      button.replaceWith(Object.assign(document.createElement("div"), { className: "without", textContent: TRAINING }));
     place.classList.add("live");
     place.dispatchEvent(new Event("widget", { bubbles: true })); // for a page that makes room for it
   }
