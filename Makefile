@@ -20,7 +20,7 @@ test: $(VENV)/.ready-test  ## everything: library, exercises, lessons, widgets i
 	@sh tests/install_browser.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check course_lib tests
-	COURSE_REQUIRE_BROWSER=1 $(BIN)/python -m pytest --timeout=900 $(TEST)
+	COURSE_REQUIRE_BROWSER=1 $(BIN)/python -m pytest --timeout=900 -n 2 $(TEST)
 
 check: setup  ## your answers: make check LESSON=04 (without LESSON: all lessons)
 	@$(NBVAL) lessons/$(or $(LESSON),*)_*.ipynb

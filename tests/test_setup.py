@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -104,6 +105,30 @@ def test_make_lab_serves_the_lessons():
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(20)
+
+
+def test_two_workers_share_out_whole_files_and_single_lessons(tmp_path):
+    """What tests/conftest.py promises: xdist gives no warning where its own groups are lost, as they are here."""
+    pytest.importorskip("xdist")
+    for name in ("conftest.py", "browser.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path)
+    head = "import os, time, pytest\nfour = pytest.mark.parametrize('k', range(4))\n"
+    threads = f"assert os.environ['OMP_NUM_THREADS'] == '{max(1, (os.cpu_count() or 1) // 2)}'"
+    for file in ("test_a", "test_b", "test_slides_site"):
+        (tmp_path / f"{file}.py").write_text(f"{head}@four\ndef test_it(k): {threads}\n")
+    (tmp_path / "test_lessons.py").write_text(
+        f"{head}@four\ndef test_offline(k): time.sleep(1)\n@four\ndef test_a_solved_lesson_runs_on_mnist(k): pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={tmp_path}", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, "-n", "2", "-v", "."], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"=+ 20 passed in .* =+\n$", done.stdout)
+    workers = {}
+    for worker, file, test in re.findall(r"^\[(gw\d)\].* PASSED (\w+)\.py::(\w+)", done.stdout, re.M):
+        workers.setdefault((file, test), set()).add(worker)
+    assert len(workers.pop(("test_lessons", "test_offline"))) == 2
+    assert [len(ran_by) for ran_by in workers.values()] == [1, 1, 1, 1]
+    assert workers["test_slides_site", "test_it"] == workers["test_lessons", "test_a_solved_lesson_runs_on_mnist"]
 
 
 def test_importing_the_library_is_nearly_free():
