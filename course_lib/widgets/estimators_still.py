@@ -49,7 +49,7 @@ def still(widget) -> bytes:
             flag = (
                 "biased: " if name in MAY_BE_BIASED and abs(mean - truth) > 4 * error + 1e-5 * abs(truth) else "bias "
             )
-            known = f", exact {exact[name]:.3g}" if name in exact else ""
+            known = f"\nexact {exact[name]:.3g}" if name in exact else ""
             text = f"{flag}{mean - truth:.2g} ± {error:.2g}\nvariance {variance:.3g}{known}"
         axis.text(1.01, 0.5, text.replace("-", "−"), transform=axis.transAxes, va="center", fontsize=11)
     out = io.BytesIO()

@@ -62,7 +62,7 @@ export function exactGaussian({ low, step, value, slope, integral }, mu, sigma, 
     return sum * step / sigma / 4;
   }
 
-  const path = noLess(dd - d * d, dd), pair = noLess(second - E.fs ** 2, second);
+  const path = noLess(dd - d * d, dd), pair = noLess(second - E.fs ** 2, Math.max(second, 1e-9 * E.ff * E.ss));
   return {
     gradient: E.fs,
     baseline: E.fss / E.ss,

@@ -130,7 +130,7 @@ function histograms(view, life) {
     for (const v of values) {
       g.fillStyle = ink;
       g.fillRect(X(v) - 0.5, end - 4, 1, 5);
-      write(fixed(v, digits), X(v), end + 5, { align: "center", base: "top", edge: false });
+      write(digits > 4 ? short(v, 2) : fixed(v, digits), X(v), end + 5, { align: "center", base: "top", edge: false });
     }
     const n = drawn.length ? drawn[0].n : 0, each = draws === 1 ? "1 draw" : `${draws} draws`;
     const estimates = `${grouped(n)} estimates of ${parameter}, ${each} each`;
