@@ -125,10 +125,10 @@ def _write(path: Path, text: str) -> None:
 
 def bring(answers: Path, root: Path = ROOT, say=print) -> list[str]:
     """Merges the notebooks in `answers`, an older `lessons` folder, into this course's. `answers` is not touched."""
-    from course_lib.authoring.build import build, sources, write
-
     if not any(answers.glob("*.ipynb")):
         raise Stop(f"--answers: got {str(answers)!r}, wanted a folder with your notebooks")
+    from course_lib.authoring.build import build, sources, write  # seconds, for its packages
+
     done = []
     for source in sources():
         theirs, path = answers / f"{source.stem}.ipynb", root / "lessons" / f"{source.stem}.ipynb"

@@ -1,12 +1,17 @@
 """Grading: right answers are right, wrong ones get their hint, and no submission fools, stops or harms the grader."""
 
+import contextlib
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -16,9 +21,9 @@ import torch
 
 from course_lib import ROOT
 from course_lib.authoring import grade as command
+from course_lib.authoring import nbgrader
 from course_lib.authoring.build import build, sources, write
 from course_lib.authoring.grade import grade
-from course_lib.authoring.nbgrader import for_nbgrader
 from course_lib.exercises import judge
 from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import course_functions, solved_cells, stub_cells
@@ -32,14 +37,26 @@ LESSONS = [source.name[:2] for source in sources()]
 IDS = [id for lesson in LESSONS for id in solved_cells(lesson)]
 KL, SAMPLE = solved_cells("04")["04.1"], solved_cells("04")["04.2"]
 WRONG_KL = KL.replace("return ", "return 2 * ")
-SECONDS = 1.0
+SECONDS, SOON = 10.0, 0.5  # for an answer; for one that will not end
+IMPORT = re.compile(r"^(?:import|from) (?!course_lib).*", re.M)
+
+
+def with_imports(*paths: Path) -> list[str]:
+    """What these files import, once each: loaded before the cages, not in each of them."""
+    return sorted({line for path in paths for line in IMPORT.findall(path.read_text(encoding="utf-8"))})
 
 
 @pytest.fixture(scope="module")
 def box():
-    slow = ["import torch, math, numpy, scipy.stats, scipy.special, torch.distributions"]
-    with sandbox(slow, []) as box:
+    own = [ROOT / "course_lib" / "exercises" / f"lesson_{lesson}.py" for lesson in LESSONS]
+    with sandbox(with_imports(Path(right_answers.__file__), *own), []) as box:
         yield box
+
+
+@pytest.fixture
+def shared(box, monkeypatch):
+    """`grade` uses the box that is there, where the test is not about how it makes one."""
+    monkeypatch.setattr(command, "sandbox", lambda *_: contextlib.nullcontext(box))
 
 
 def notebook(*answers: tuple[str, str], **more) -> dict:
@@ -62,11 +79,11 @@ def handed_in(tmp_path: Path, content, name: str = "04_gaussian_elbo.ipynb") -> 
 def marked(box, tmp_path):
     """Marks one notebook: give it as bytes, as JSON, or as the text of the answer to 04.1."""
 
-    def run(content, id: str = "04.1", box=box):
+    def run(content, id: str = "04.1", seconds: float = SECONDS):
         if isinstance(content, str):
             content = notebook((f"exercise-{id.replace('.', '-')}", content))
         path = handed_in(tmp_path, content)
-        return mark(read("learner", path, tmp_path), box, SECONDS)
+        return mark(read("learner", path, tmp_path), box, seconds)
 
     return run
 
@@ -97,7 +114,7 @@ def test_the_courses_own_answers_are_graded_right(lesson, tmp_path, box):
     path = tmp_path / f"ada_{source.stem}.ipynb"
     write(build(source, solved=True), path)
     ((learner, found),) = find(tmp_path)
-    done = mark(read(learner, found, tmp_path), box, 10)
+    done = mark(read(learner, found, tmp_path), box, SECONDS)
     assert learner == "ada"
     assert {m.id: (m.status, m.message) for m in done.marks} == {
         id: ("right", judge(id, course_functions(lesson)[exercise(id).name]).message) for id in solved_cells(lesson)
@@ -134,10 +151,19 @@ def with_mistakes(lesson: str) -> str:
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_every_wrong_answer_gets_what_the_notebook_says(first, id):
-    for number, mistake in enumerate(exercise(id).mistakes):
+def test_every_wrong_answer_gets_what_the_notebook_says(box, tmp_path, id):
+    text = with_mistakes(id[:2])
+
+    def graded(number: int):
         pick = f"next(e for e in EXERCISES if e.id == {id!r}).mistakes[{number}].function"
-        answer = first(f"{with_mistakes(id[:2])}\n{exercise(id).name} = {pick}\n", id)
+        content = notebook((f"exercise-{id.replace('.', '-')}", f"{text}\n{exercise(id).name} = {pick}\n"))
+        done = mark(read("learner", handed_in(tmp_path, content, f"{number}.ipynb"), tmp_path), box, SECONDS)
+        return next(m for m in done.marks if m.id == id)
+
+    mistakes = exercise(id).mistakes
+    with ThreadPoolExecutor(2) as pool:  # the first one starts what all share
+        answers = [graded(0), *pool.map(graded, range(1, len(mistakes)))]
+    for mistake, answer in zip(mistakes, answers, strict=True):
         said = judge(id, mistake.function)
         assert (answer.status, answer.hint) == ("wrong", mistake.hint)
         assert answer.message == said.message
@@ -164,6 +190,7 @@ def test_every_wrong_answer_gets_what_the_notebook_says(first, id):
         "mu *= 2; return 0.5 * (mu**2 / 4 + log_var.exp() - 1 - log_var).sum(-1)",
         "return torch.randn(len(mu), dtype=mu.dtype)",
         "return (x for x in mu)",
+        "m = torch.from_numpy(mu.detach().numpy()); return 0.5 * (m**2 + log_var.exp() - 1 - log_var).sum(-1)",
     ],
 )
 def test_broken_answers_are_told_what_the_notebook_tells(first, body):
@@ -265,7 +292,7 @@ CHEATS = {
         "        if hasattr(v, 'oracle') or hasattr(v, 'cases'):\n"
         "            return v.oracle(mu, log_var)\n    f = f.f_back"
     ),
-    "looks through memory": cheat(inside="found = []" + FIND + "if found:\n    return found[0]"),
+    "looks through memory": cheat("found = []" + FIND, "if found:\n    return found[0]"),
 }
 
 
@@ -275,6 +302,7 @@ def test_a_cheat_stays_wrong(marked, name):
     if name in ("reads the source", "runs a shell"):
         protected(done, "files")
     assert done.marks[0].status in ("wrong", "error"), done.marks[0].message
+    assert "did not end" not in done.marks[0].message, "it had no time to cheat"
 
 
 def test_a_table_of_all_the_courses_cases_is_found_out(first):
@@ -325,8 +353,8 @@ def says(done) -> str:
         ("raise KeyboardInterrupt", "it raised KeyboardInterrupt"),
         ("raise MemoryError", "it raised MemoryError"),
         ("return gaussian_kl(mu, log_var)", "RecursionError"),
-        ("while True: pass", "it did not end within 1 seconds"),
-        ("import time; time.sleep(60)", "it did not end within 1 seconds"),
+        ("while True: pass", "it did not end within 0.5 seconds"),
+        ("import time; time.sleep(60)", "it did not end within 0.5 seconds"),
         ("x = bytearray(8 * 2**30)", "it raised MemoryError"),
         ("torch.ones(2**31)", "it raised RuntimeError"),
         ("x = []\nwhile True: x.append(torch.empty(2**26))", "it raised RuntimeError"),
@@ -334,15 +362,16 @@ def says(done) -> str:
         ("return torch.zeros(3 * 10**6)", "a tensor of 3000000 numbers"),
         ("return 10 ** 10**5", "an int of"),
         ("return 'x' * 10**10", "it raised MemoryError"),
-        ("a = ()\nfor _ in range(10**5): a = (a,)\nreturn a", "a tuple"),
+        ("a = ()\nfor _ in range(10**4): a = (a,)\nreturn a", "a tuple"),
         ("return (x for x in mu)", "a generator"),
         ("return lambda: 1", "a function"),
     ],
 )
 def test_harm_ends_with_the_answer(marked, inside, expected):
+    endless = "did not end" in expected
     start = time.monotonic()
-    done = marked(cheat(inside=inside))
-    assert time.monotonic() - start < SECONDS + 6
+    done = marked(cheat(inside=inside), seconds=SOON if endless else SECONDS)
+    assert time.monotonic() - start < 6
     assert done.marks[0].status in ("error", "wrong")
     if "MemoryError" in expected:
         protected(done, "memory")
@@ -351,7 +380,7 @@ def test_harm_ends_with_the_answer(marked, inside, expected):
 
 @pytest.mark.parametrize("where", ["os.write(1, b'x' * 2**20)", "print('x' * 2**20)", "sys.stderr.write('x' * 2**20)"])
 def test_gigabytes_of_output_go_nowhere(marked, where):
-    done = marked(cheat("import os, sys", f"for _ in range(2000): {where}"))
+    done = marked(cheat("import os, sys", f"for _ in range(2000): {where}"), seconds=SOON)
     assert done.marks[0].status in ("wrong", "error")
     assert len(says(done)) < 2000
 
@@ -448,18 +477,31 @@ def test_no_file_is_larger_than_allowed_and_no_disk_fills(marked):
     assert "OSError" in says(done) or "its process was ended" in says(done)
 
 
-def test_no_other_learner_and_none_of_the_course_can_be_seen(tmp_path):
-    """Two learners in one folder: the second looks for the first, for itself, and for the course."""
-    for name in ("ada", "eve"):
-        (tmp_path / name).mkdir()
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A class in two sandboxes at once, by learner: three have solved lesson 04, Eve looks round."""
+    folder = tmp_path_factory.mktemp("graded")
+    source = next(s for s in sources() if s.name.startswith("04"))
+    for name in ("ada", "bob", "cem"):
+        write(build(source, solved=True), folder / name / f"{source.stem}.ipynb")
     ask = (
-        f"import os\nraise ValueError([tried(lambda: os.listdir(p)) for p in ({str(tmp_path)!r}, '/home', '/proc')], "
+        f"import os\nraise ValueError([tried(lambda: os.listdir(p)) for p in ({str(folder)!r}, '/home', '/proc')], "
         f"[os.path.exists({str(ROOT)!r} + p) for p in ('/lessons', '/course_lib', '/tests', '/.git')])"
     )
-    (tmp_path / "ada" / "04_gaussian_elbo.ipynb").write_text(json.dumps(notebook(("exercise-04-1", KL))))
-    (tmp_path / "eve" / "04_gaussian_elbo.ipynb").write_text(json.dumps(notebook(("exercise-04-1", cheat(PROBE, ask)))))
-    ada, eve = grade(tmp_path, seconds=SECONDS)
-    assert ada.marks[0].status == "right"
+    answers = {"eve": cheat(PROBE, ask), **{f"turn{n}": KL if n % 2 else WRONG_KL for n in range(6)}}
+    for name, source in answers.items():
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook(("exercise-04-1", source))))
+    said = []
+    done = grade(folder, jobs=2, say=said.append)
+    assert "the first waits until torch is loaded" in said[0]
+    assert [line.split("]")[0] for line in said[1:]] == [f"[{n}/10" for n in range(1, 11)]
+    return {m.submission.learner: m for m in done}
+
+
+def test_no_other_learner_and_none_of_the_course_can_be_seen(graded):
+    """Eve looks for the others, for herself, and for the course."""
+    assert graded["ada"].marks[0].status == "right"
+    eve = graded["eve"]
     protected(eve, "files")
     assert "['FileNotFoundError', 'FileNotFoundError', 'FileNotFoundError'], [False, False, False, False]" in says(eve)
 
@@ -541,7 +583,7 @@ STRANGE = {  # name → (content, status of 04.1)
 @pytest.mark.parametrize("name", STRANGE)
 def test_strange_notebooks_are_graded_for_what_they_hold(marked, name):
     content, status = STRANGE[name]
-    done = marked(content)
+    done = marked(content, seconds=SOON if name == "endless cell" else SECONDS)
     assert done.submission.problem == ""
     assert done.marks[0].status == status, done.marks[0].message
     assert done.complete == (status != "ungraded")
@@ -680,23 +722,29 @@ def test_the_command_prints_a_table_and_writes_csv_and_reports(classroom, tmp_pa
         ([".", "--jobs", "0"], "--jobs: got 0, wanted 1 or more"),
         ([".", "--seconds", "0"], "--seconds: got 0, wanted more than 0"),
         (["."], "which holds no notebook"),
+        (["class", "--csv", "class/a.ipynb/g.csv"], "cannot be written"),
+        (["class", "--csv", "class"], "class cannot be written: Is a directory"),
+        (["class", "--reports", "class/a.ipynb"], "--reports: got 'class/a.ipynb', wanted a folder"),
     ],
 )
 def test_bad_usage_is_named(tmp_path, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(tmp_path)
+    if arguments[0] == "class":
+        (tmp_path / "class").mkdir()
+        (tmp_path / "class" / "a.ipynb").write_text("{}")
     with pytest.raises(SystemExit) as left:
         command.main(arguments)
     assert left.value.code == 2
     assert says in capsys.readouterr().err
 
 
-def test_a_class_that_is_graded_whole_ends_with_0(tmp_path, capsys):
+def test_a_class_that_is_graded_whole_ends_with_0(shared, tmp_path, capsys):
     (tmp_path / "ada.ipynb").write_text(json.dumps(notebook(("exercise-04-1", KL))))
     assert command.main([str(tmp_path)]) == 0
     assert "1 of" in capsys.readouterr().out
 
 
-def test_of_two_notebooks_of_a_lesson_the_better_one_counts(tmp_path):
+def test_of_two_notebooks_of_a_lesson_the_better_one_counts(shared, tmp_path):
     (tmp_path / "ada").mkdir()
     for name, source in (("a", KL), ("b", WRONG_KL)):
         (tmp_path / "ada" / f"{name}.ipynb").write_text(json.dumps(notebook(("exercise-04-1", source))))
@@ -705,7 +753,7 @@ def test_of_two_notebooks_of_a_lesson_the_better_one_counts(tmp_path):
     assert report(group, "ada").count("## ") == 2
 
 
-def test_no_text_of_a_learners_leaves_its_place(tmp_path):
+def test_no_text_of_a_learners_leaves_its_place(shared, tmp_path):
     """Line breaks, control characters, markup and spreadsheet formulas in names and messages."""
     evil = "def gaussian_kl(mu, log_var):\n    raise ValueError('so:\\n# You passed\\n```\\n\\x1b[2J\\u202e<script>')\n"
     name = "+cmd|' \x1b[31m" if os.name == "posix" else "+cmd"
@@ -723,15 +771,40 @@ def test_no_text_of_a_learners_leaves_its_place(tmp_path):
     assert path.parent == tmp_path / "reports"
 
 
-def test_the_grader_keeps_its_promise_of_time(tmp_path):
+def test_the_grader_keeps_its_promise_of_time(graded):
     """At most 10 s a notebook, also for the first, which waits for torch; `python -m` above adds the course's own."""
-    source = next(s for s in sources() if s.name.startswith("04"))
-    for name in ("ada", "bob"):
-        write(build(source, solved=True), tmp_path / f"{name}.ipynb")
-    ada, bob = grade(tmp_path)
-    print(f"first notebook {ada.seconds:.1f} s, second {bob.seconds:.1f} s")
-    assert ada.seconds < 10
-    assert bob.seconds < 5
+    first, third = graded["ada"].seconds, graded["cem"].seconds
+    print(f"first notebook {first:.1f} s, third {third:.1f} s")
+    assert first < 10
+    assert third < 5
+
+
+def test_concurrent_notebooks_do_not_mix(graded):
+    assert [graded[f"turn{n}"].marks[0].status for n in range(6)] == ["wrong", "right"] * 3
+    assert all(m.status == "right" for name in ("ada", "bob", "cem") for m in graded[name].marks)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no signal can be sent to a thread")
+def test_ctrl_c_ends_it_at_once_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    for name, source in (("a", KL), ("b", "while True: pass")):
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook(("exercise-04-1", source))))
+    stopped = []
+
+    def stop(*_):
+        stopped.append(time.monotonic())
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return "one is done"
+
+    monkeypatch.setattr(command, "_line", stop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = command.main([str(tmp_path), "--jobs", "1", "--csv", str(tmp_path / "g.csv")])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert code == 130
+    assert time.monotonic() - stopped[0] < 3
+    assert "Stopped; no table and no report is written." in capsys.readouterr().err
+    assert (tmp_path / "g.csv").read_text() == ""
 
 
 # Where a system has less to protect with
@@ -739,26 +812,32 @@ def test_the_grader_keeps_its_promise_of_time(tmp_path):
 
 @pytest.mark.parametrize("without", [("namespaces",), ("namespaces", "landlock"), ("cage",)])
 def test_what_protects_less_says_so_and_still_judges_elsewhere(tmp_path, without):
-    cheats = [CHEATS["patched torch"] + CHEATS["patched judge"], CHEATS["equal to everything"]]
-    contents = [notebook(("exercise-04-1", s), ("exercise-04-2", SAMPLE)) for s in (KL, *cheats, "while True: pass")]
-    for number, content in enumerate(contents):
-        (tmp_path / f"{number}.ipynb").write_text(json.dumps(content))
+    """Eve's answers lie, do not end, and spoil what they can; Zoe reads the course's source, which Landlock guards."""
+    spoils = (CHEATS["patched torch"] + CHEATS["patched judge"]).replace("gaussian_kl(mu, log_var)", "{}(mu, n)")
+    eve = (
+        ("exercise-04-1", CHEATS["equal to everything"]),
+        ("exercise-04-2", SAMPLE),
+        ("exercise-04-3", "while True: pass"),
+        ("exercise-04-4", solved_cells("04")["04.4"]),
+        ("exercise-04-6", spoils.replace("{}", exercise("04.6").name)),
+    )
+    class_of = {"ada": (("exercise-04-1", KL), ("exercise-04-2", SAMPLE)), "eve": eve}
+    if without == ("namespaces",):
+        class_of["zoe"] = (("exercise-04-1", CHEATS["reads the source"]),)
+    for name, answers in class_of.items():
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook(*answers)))
     done = grade(tmp_path, seconds=1, without=without)
-    assert [m.marks[0].status == "right" for m in done] == [True, False, False, False]
-    assert done[0].marks[1].status == done[-1].marks[1].status == "right"
+    assert [m.status for m in done[0].marks[:2]] == ["right", "right"]
+    wanted = {"04.1": False, "04.2": True, "04.3": False, "04.4": True, "04.6": False}
+    assert {m.id: m.status == "right" for m in done[1].marks if m.id in wanted} == wanted
     assert all("leftovers" in m.missing for m in done)
     if "landlock" in without or "cage" in without:
         assert "files" in done[0].missing
+    else:
+        protected(done[0], "files")
+        assert "PermissionError" in done[2].marks[0].message
     group = Class(done)
-    assert "Graded without a protection: a process that an answer starts" in report(group, "0")
-
-
-def test_landlock_hides_the_course_where_there_are_no_namespaces(tmp_path):
-    with sandbox([], [tmp_path], without=("namespaces",)) as box:
-        path = handed_in(tmp_path, notebook(("exercise-04-1", CHEATS["reads the source"])))
-        done = mark(read("x", path, tmp_path), box, SECONDS)
-    protected(done, "files")
-    assert "PermissionError" in done.marks[0].message
+    assert "Graded without a protection: a process that an answer starts" in report(group, "ada")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a system without namespaces")
@@ -783,7 +862,7 @@ def test_a_grader_whose_helper_dies_starts_another(box, marked):
 @pytest.mark.parametrize("source", sources(), ids=LESSONS)
 def test_lessons_for_nbgrader_hold_what_nbgrader_asks_for(source):
     """Its rules for a cell's metadata, schema version 3, as its own validator has them; nbgrader is not needed here."""
-    notebook = for_nbgrader(source)
+    notebook = nbgrader.for_nbgrader(source)
     nbformat.validate(notebook)
     told = [(c, c.metadata["nbgrader"]) for c in notebook.cells if "nbgrader" in c.metadata]
     names = [m["grade_id"] for _, m in told]
@@ -810,6 +889,21 @@ def test_lessons_for_nbgrader_hold_what_nbgrader_asks_for(source):
         exec(test.source, names)
         with pytest.raises(AssertionError, match=number):
             exec(test.source, {exercise(number).name: lambda *a: None})
+
+
+def test_nbgrader_is_told_to_give_a_cell_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["nbgrader", str(tmp_path)])
+    monkeypatch.setattr(nbgrader, "sources", lambda: sources()[:1])
+    config = tmp_path / "nbgrader_config.py"
+    nbgrader.main()
+    names = {}
+    exec(config.read_text(), {"get_config": lambda: types.SimpleNamespace(Execute=types.SimpleNamespace())}, names)
+    assert names["c"].Execute.timeout == 600
+    assert (tmp_path / "source" / sources()[0].stem / f"{sources()[0].stem}.ipynb").exists()
+    config.write_text("c = get_config()\n")
+    nbgrader.main()
+    assert config.read_text() == "c = get_config()\n"
+    assert "needs a line more:\n    c.Execute.timeout = 600" in capsys.readouterr().out
 
 
 # What travels between the processes
@@ -858,15 +952,6 @@ def test_values_travel_unchanged(value):
 def test_what_is_not_well_formed_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011
         list(wire.unpack(wire.LENGTHS.pack(len(text), 8) + text.encode() + bytes(8)))
-
-
-def test_concurrent_notebooks_do_not_mix(tmp_path):
-    for number in range(6):
-        source = KL if number % 2 else WRONG_KL
-        (tmp_path / f"{number}.ipynb").write_text(json.dumps(notebook(("exercise-04-1", source))))
-    done = grade(tmp_path, jobs=2)
-    assert [m.marks[0].status for m in done] == ["wrong", "right"] * 3
-    assert threading.active_count() < 10
 
 
 def test_a_saved_lesson_is_what_nbformat_calls_a_notebook():
