@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +44,16 @@ def grid(n: int = 192, limit: float = 5.0, centre: tuple[float, float] = (0.0, 0
     """Midpoints of n² cells over the square of half-width `limit` around `centre`: (n², 2), first latent slowest."""
     side = (torch.arange(n, **to) + 0.5) * (2 * limit / n) - limit
     return torch.cartesian_prod(side + centre[0], side + centre[1])
+
+
+def normal_nodes(n: int, d: int = 2, **to) -> tuple[Tensor, Tensor]:
+    """Gauss–Hermite points (n^d, d) and weights (n^d,): weights @ f(points) is E f(ε), ε ~ N(0, I_d).
+
+    Exact where f is a polynomial of degree below 2n in each coordinate, and close where f is nearly one.
+    """
+    at, weight = (torch.as_tensor(v, **to) for v in np.polynomial.hermite_e.hermegauss(n))
+    weight = torch.cartesian_prod(*[weight / weight.sum()] * d).reshape(-1, d).prod(-1)
+    return torch.cartesian_prod(*[at] * d).reshape(-1, d), weight
 
 
 def joint_on_grid(
@@ -127,3 +138,23 @@ def recognised(net: nn.Module, x: Tensor, level: float = 0.9) -> dict[str, float
         "share recognised": (p.amax(-1) >= level).double().mean().item(),
         "share of the rarest class": (counts.min() / len(x)).item(),
     }
+
+
+@torch.no_grad()
+def three_failures(model: nn.Module, x: Tensor, y: Tensor, reader: nn.Module, n: int = 5000) -> dict[str, float]:
+    """What keeps `model` from generating images by decoding N(0, I), measured on images x (N, X) of classes y (N,).
+
+    `code_cloud` of its codes (of draws from q(z|x), where the encoder gives a distribution); the share that `reader`
+    recognises among their decodings, among n draws from a Gaussian with the codes' mean and covariance, and among n
+    draws from N(0, I); and the share of the rarest class among those.
+    """
+    z = model(x).z[0]
+    root = torch.linalg.cholesky(torch.atleast_2d(z.T.cov()))
+    noise = torch.randn(n, model.d, dtype=z.dtype, device=z.device)
+    decoded = {"codes of images": z, "a Gaussian fitted to them": z.mean(0) + noise @ root.T, "N(0, I)": noise}
+    seen = {name: recognised(reader, model.decode(codes).clamp(0, 1)) for name, codes in decoded.items()}
+    return (
+        code_cloud(z, y)
+        | {f"recognised, {name}": s["share recognised"] for name, s in seen.items()}
+        | {"rarest class, N(0, I)": seen["N(0, I)"]["share of the rarest class"]}
+    )
