@@ -27,11 +27,11 @@ from course_lib.authoring.grade import grade
 from course_lib.exercises import judge
 from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import course_functions, solved_cells, stub_cells
-from course_lib.grading import wire
+from course_lib.grading import limits, wire
 from course_lib.grading.marking import mark
 from course_lib.grading.report import Class, report, table, write_csv, write_reports
 from course_lib.grading.sandbox import MISSING, sandbox
-from course_lib.grading.submissions import MOST_BYTES, find, read
+from course_lib.grading.submissions import MOST_BYTES, MOST_SOURCE, find, read
 
 LESSONS = [source.name[:2] for source in sources()]
 IDS = [id for lesson in LESSONS for id in solved_cells(lesson)]
@@ -854,6 +854,26 @@ def test_a_grader_whose_helper_dies_starts_another(box, marked):
     box.process.kill()
     box.process.wait()
     assert marked(KL).marks[0].status == "right"
+
+
+def test_the_guide_for_teachers_states_the_limits_that_hold():
+    """And the exit codes, the time, and what was tried of nbgrader with this JupyterLab."""
+    guide = (ROOT / "lessons" / "TEACHING.md").read_text(encoding="utf-8")
+    rows = {a: b for a, b in re.findall(r"^\| (.*?) \| (.*?) \|$", guide, re.M)}
+    assert rows["time"] == f"{command.SECONDS:.0f} s (`--seconds`)"
+    assert rows["memory"].startswith(f"{limits.MEMORY / 2**30:.0f} GiB beyond")
+    assert rows["processes and threads"].startswith(f"{limits.TASKS}; held for root, too")
+    scratch = (ROOT / "course_lib" / "grading" / "linux.py").read_text(encoding="utf-8")  # Linux alone can import it
+    room = re.search(r"size=(\d+)m", scratch)[1]
+    assert rows["files"].startswith(f"{limits.FILE / 2**20:.0f} MB each, {limits.FILES} open; ")
+    assert rows["files"].endswith(f" of {room} MB")
+    assert rows["a notebook"].startswith(f"{MOST_BYTES / 2**20:.0f} MB are read, ")
+    assert rows["a notebook"].endswith(f" {MOST_SOURCE:,} characters of an answer".replace(",", " "))
+    assert {"0", "1", "2", "130"} <= set(rows)
+    assert f"{limits.TASKS} × {limits.MEMORY / 2**30:.0f} GiB" in guide
+    pinned = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for package, version in re.findall(r"(JupyterLab|nbconvert) ([\d.]+\d)", guide):
+        assert f'"{package.lower()}=={version}"' in pinned, "try it again"
 
 
 # nbgrader

@@ -376,6 +376,7 @@ class TestDecks:
         view = opened.value
         view.locator(".speaker-controls-notes .value", has_text="minutes").wait_for()
         assert "0:00 to" in view.locator(".speaker-controls-notes .value").inner_text()
+        assert view.locator(".pacing").is_visible()
         assert not [slide.title for slide in slides if slide.seconds <= 0]
 
     @lessons

@@ -3,6 +3,7 @@ Reveal.initialize({
   width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4,
   center: false, controls: false, progress: true, slideNumber: "c/t",
   hash: true, navigationMode: "linear", transition: "none", pdfSeparateFragments: false,
+  defaultTiming: 60, // has the speaker's view show each slide's data-timing running down
   plugins: [RevealNotes],
 });
 
