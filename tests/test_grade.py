@@ -859,7 +859,7 @@ def test_a_grader_whose_helper_dies_starts_another(box, marked):
 def test_the_guide_for_teachers_states_the_limits_that_hold():
     """And the exit codes, the time, and what was tried of nbgrader with this JupyterLab."""
     guide = (ROOT / "lessons" / "TEACHING.md").read_text(encoding="utf-8")
-    rows = {a: b for a, b in re.findall(r"^\| (.*?) \| (.*?) \|$", guide, re.M)}
+    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|$", guide, re.M))
     assert rows["time"] == f"{command.SECONDS:.0f} s (`--seconds`)"
     assert rows["memory"].startswith(f"{limits.MEMORY / 2**30:.0f} GiB beyond")
     assert rows["processes and threads"].startswith(f"{limits.TASKS}; held for root, too")

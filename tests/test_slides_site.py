@@ -290,6 +290,13 @@ def reacts(page, widget) -> bool:
     return False
 
 
+def needs_a_kernel(page, source) -> None:
+    """A button that needs a kernel is not there, and a sentence says where it is."""
+    assert page.locator(".widget .train").count() == 0
+    trains = "train=" in source.read_text(encoding="utf-8")
+    assert (page.locator(".widget .without", has_text="open the notebook").count() > 0) == trains
+
+
 def synthetic(*cells):
     """An executed lesson that no kernel ran."""
     notebook = new_notebook(cells=[new_markdown_cell("# 99 · A test\n\n**Does it fit?**"), *cells])
@@ -360,6 +367,7 @@ class TestDecks:
                 "(i) => { const p = Reveal.getIndices(Reveal.getSlides()[i]); Reveal.slide(p.h, p.v); }", number
             )
             assert reacts(offline_page, offline_page.locator("section.present:not(.stack) .widget"))
+        needs_a_kernel(offline_page, source)
         minutes = sum(slide.seconds for slide in slides) / 60
         print(f"{source.stem}: {len(slides)} slides, {minutes:.0f} minutes")
         assert 15 <= minutes <= 200
@@ -447,6 +455,7 @@ class TestSite:
         for widget in offline_page.locator(".widget").all():
             widget.scroll_into_view_if_needed()
             assert reacts(offline_page, widget)
+        needs_a_kernel(offline_page, source)
         exercises = offline_page.locator(".exercise")
         assert exercises.count() == len([c for c in build(source).cells if c.id.startswith("exercise-")]) > 0
         solution = exercises.first.locator("details .code")
