@@ -562,7 +562,7 @@ figure
 # %% [markdown]
 # $\mathrm{KL}(q\Vert p)$ asks, at the places where **q** is: is there enough $p$? So it avoids the empty middle and **settles on a hump**; which one, the start decides. From near the middle it gets stuck across both humps, in a valley of its own that is not the lowest: the third line. $\mathrm{KL}(p\Vert q)$ asks, where **p** is: is there enough $q$? So it **covers both**, and takes mean and variance from $p$: 0 and 10.
 #
-# VAEs need both. They make the first small for their latents, because it is an average over $q$, from which one can draw; and the second is maximum likelihood, for the pixels.
+# VAEs meet both. For the latents they make the first small, because it is an average over $q$, from which one can draw; for the images, maximum likelihood makes the second small, with the data in the place of $p$.
 #
 # ### Play: drag q
 #
@@ -613,7 +613,7 @@ figure.axes[0].lines[1].set(linestyle="--", marker="")
 figure
 
 # %% [markdown]
-# A hundred times, in any number of dimensions. The last column is a warning: with ten draws a run does not know its own standard error well, for it takes rare large values to see the spread, and it states too small a one.
+# A hundred times, and the number of dimensions does not matter for that (for the standard deviation it may). The last column is a warning: with ten draws a run does not know its own standard error well, for it takes rare large values to see the spread, and it states too small a one.
 #
 # Now the integral of section 3: the evidence $p(x)=\int p(z)\,p(x\mid z)\,dz=\mathbb E_{p(z)}[p(x\mid z)]$ is an average of likelihoods. For an image with hundreds of pixels these are numbers like $e^{-500}$, which a computer with 32-bit numbers rounds to 0. So keep the logs, and compute the log of a mean of exponentials.
 
