@@ -337,3 +337,37 @@ def test_effective_beta_of_a_squared_error_refers_to_sigma_one():
     assert published.item() == pytest.approx(-2 * objectives.elbo(t, beta).item() - constant)
     with pytest.raises(ValueError, match="rec: got 'batchmean'"):
         objectives.effective_beta(6, 2, rec="batchmean")
+
+
+def test_normal_nodes_integrate_polynomials_exactly_and_smooth_functions_closely():
+    points, weights = metrics.normal_nodes(6, dtype=F64)
+    assert points.shape == (36, 2)
+    assert weights.sum().item() == pytest.approx(1, abs=1e-14)
+    moments = {(2, 0): 1, (4, 2): 3, (6, 4): 45, (3, 2): 0, (10, 0): 945}
+    for (a, b), wanted in moments.items():
+        assert (weights @ (points[:, 0] ** a * points[:, 1] ** b)).item() == pytest.approx(wanted, abs=1e-9)
+    points, weights = metrics.normal_nodes(20, d=1, dtype=F64)
+    assert points.shape == (20, 1)
+    assert (weights @ points[:, 0].cos()).item() == pytest.approx(math.exp(-0.5), abs=1e-12)
+
+
+def test_three_failures_are_those_of_the_codes_and_of_what_the_reader_sees():
+    """Two classes of codes, far from 0: the reader is sure of pictures near the codes only."""
+    torch.manual_seed(0)
+    y = torch.arange(4000) % 2
+    x = torch.stack([0.3 + 0.4 * y + 0.01 * torch.randn(4000), 0.5 + 0.02 * torch.randn(4000)], 1)
+    identity = models.AE(torch.nn.Identity(), torch.nn.Identity(), 2)
+
+    def reader(pictures):
+        near = ((pictures - torch.tensor([0.5, 0.5])).abs() < torch.tensor([0.25, 0.1])).all(1)
+        sides = torch.where(pictures[:, 0] > 0.5, 9.0, -9.0) * near
+        return torch.stack([-sides, sides], 1)
+
+    found = metrics.three_failures(identity, x, y, reader, n=20_000)
+    assert found["distance of the mean from 0"] == pytest.approx(0.5**0.5, abs=0.01)
+    assert found["longest / shortest axis"] == pytest.approx(0.2 / 0.02, rel=0.03)
+    assert found["widest / narrowest class"] == pytest.approx(1, rel=0.06)
+    assert found["recognised, codes of images"] == 1
+    assert found["recognised, a Gaussian fitted to them"] == pytest.approx(math.erf(0.25 / 0.2 / 2**0.5), abs=0.02)
+    assert found["recognised, N(0, I)"] == pytest.approx(0.1747 * 0.0703, abs=0.003)  # P(0.25 … 0.75) P(0.4 … 0.6)
+    assert found["rarest class, N(0, I)"] == pytest.approx(0.0819 * 0.0703, abs=0.002)  # the right half of it

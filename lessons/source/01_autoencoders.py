@@ -257,7 +257,7 @@ for seed in range(3):
     print(f"seed {seed}: error {left:.3f}, floor {floor:.3f}; largest angle to PCA's subspace {angle:.3f} of {math.pi / 2:.3f} rad")
 
 # %% [markdown]
-# The error is near its floor; the subspace is nearly a right angle away. How can both be? Turn the $k$-th principal direction by an angle $\alpha$ towards the next one, $u_{k+1}$. The variance that the flat catches changes from $\lambda_k$ to $\lambda_k\cos^2\alpha+\lambda_{k+1}\sin^2\alpha$, so the error rises by
+# The error is within two percent of the floor; the subspace is far from PCA's. How can both be? Turn the $k$-th principal direction by an angle $\alpha$ towards the next one, $u_{k+1}$. The variance that the flat catches changes from $\lambda_k$ to $\lambda_k\cos^2\alpha+\lambda_{k+1}\sin^2\alpha$, so the error rises by
 #
 # $$(\lambda_k-\lambda_{k+1})\,\sin^2\alpha .$$
 #

@@ -241,7 +241,7 @@ def line_elbo(m, sd):
 
 m, sd = torch.tensor([0.1, 0.7]).double(), mean_field_variances(precision).sqrt()
 path, bounds = [m.clone()], [line_elbo(m, sd)]
-for sweep in range(20):
+for _ in range(20):
     for i in (0, 1):
         m[i] = coordinate_update(m, mu, precision, i)
         path, bounds = [*path, m.clone()], [*bounds, line_elbo(m, sd)]
