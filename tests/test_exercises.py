@@ -150,6 +150,13 @@ def test_what_an_answer_printed_is_shown_when_it_is_wrong():
     assert "it printed 'mu has shape (1, 2)'" in judge("04.1", chatty).message
 
 
+def test_a_mistake_that_raises_on_a_later_case_still_gets_its_hint():
+    """02.6 without a guard: wrong where it is not rounded, a division by zero where both cost the same."""
+    verdict = judge("02.6", lambda train_cost, encoder_cost, svi_cost: train_cost / (svi_cost - encoder_cost))
+    assert verdict.status == "wrong"
+    assert verdict.hint in {m.hint for m in exercise("02.6").mistakes}
+
+
 def test_a_sign_that_the_mistakes_do_not_list_is_still_named():
     flipped = judge("04.2", lambda mu, log_var, eps: -(mu + (0.5 * log_var).exp() * eps))
     assert flipped.hint == "Only the sign is wrong."

@@ -935,6 +935,7 @@ def test_nbgrader_is_told_to_give_a_cell_time(tmp_path, monkeypatch, capsys):
         *(None, True, 3, -(2**70), 2.5, "text", [1, [2.0]], (1, (2,)), torch.zeros(0, 3), torch.tensor(1.5)),
         *(torch.arange(6).reshape(2, 3), torch.tensor([True, False]), torch.randn(2, 3, dtype=torch.complex128)),
         *(torch.randn(4).bfloat16(), torch.randn(3, 4).T, torch.randn(3).conj(), torch.eye(3).to_sparse()),
+        *(torch.tensor([1.5]).expand(1), torch.tensor([1.5]).expand(3)),
     ],
 )
 def test_values_travel_unchanged(value):

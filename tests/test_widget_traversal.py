@@ -647,8 +647,7 @@ def test_a_closed_connection_and_an_error_in_the_kernel(page):
     answer(page, widget, page.evaluate("model.sent[0]"))
     assert widget.message == "decoding stopped: ZeroDivisionError: division by zero"
     page.evaluate("() => { model.send = () => { throw new Error('closed'); }; model.set('z', [1, 1]); }")
-    page.wait_for_timeout(200)
-    assert "no answer from the kernel" in page.locator(".missing").inner_text()
+    page.locator(".missing", has_text="no answer from the kernel").wait_for()
 
 
 def test_a_request_that_makes_no_sense_becomes_a_message():

@@ -221,7 +221,9 @@ def _random(case: Case, run: Run, again: Callable[[int], Run | None], number: in
 
 
 def _same_run(case: Case, a: Run, b: Run) -> bool:
-    if a.error is not None or b.error is not None or a.overwritten != b.overwritten:
+    if a.error is not None or b.error is not None:
+        return a.error == b.error
+    if a.overwritten != b.overwritten:
         return False
     return _same_value(a.value, b.value, case_dtype(case))
 

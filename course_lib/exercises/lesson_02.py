@@ -587,6 +587,10 @@ BREAK_EVEN = Exercise(
             _quotient,
         ),
         Mistake(
+            "Two things are missing: datapoints are counted in whole numbers, and an encoder may never pay.",
+            lambda train, encoder, svi: train / (svi - encoder),
+        ),
+        Mistake(
             "Rounded down: at that n the training is not paid back yet.",
             lambda train, encoder, svi: _whole_or_inf(math.floor, _quotient(train, encoder, svi)),
         ),

@@ -94,7 +94,8 @@ def _encode_tensor(v: Tensor, block: bytearray) -> dict:
     if t.device.type == "meta":
         return {"tensor": [dtype, shape, "meta", 0, 0]}
     form = "sparse" if t.layout == torch.sparse_coo else "dense"
-    raw = t.to_dense().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    dense = t.to_dense().resolve_conj().resolve_neg().flatten().clone()  # contiguous() keeps a stride of 0, as in expand
+    raw = dense.view(torch.uint8).numpy().tobytes()
     block += raw
     return {"tensor": [dtype, shape, form, len(block) - len(raw), len(raw)]}
 

@@ -26,7 +26,7 @@
 # %% [markdown] slide="notes"
 # *For the lecturer: sections 2 to 4 belong on the blackboard, 6 to 9 are live (start with the widget of section 7), 10 and 11 are one hour on discrete variables. Section 12 stands alone and can be homework.*
 
-# %%
+# %% slide="skip"
 import math
 
 import torch
@@ -123,8 +123,11 @@ p, u = 0.3, torch.rand(1_000_000)
 z = (u < p).float()
 score = z / p - (1 - z) / (1 - p)  # ∂ log of the coin's probability
 turned = ((u < p + 1e-6) != (u < p)).sum()
-print(f"density moves: mean of z · ∂log prob {(z * score).mean():.3f} ± {(z * score).std() / 1000:.3f}, exact 1")
-print(f"draw moves: a nudge of p by a millionth turns {turned} of a million coins; the others' derivative is 0")
+print(f"density moves: ∂ E z is {(z * score).mean():.3f} ± {(z * score).std() / 1000:.3f}, exact 1")
+print(f"draw moves: a nudge of a millionth turns {turned} of a million coins")
+
+# %% [markdown]
+# The few coins that turn jump from 0 to 1; the derivative of every coin that does not is 0.
 
 # %% [markdown]
 # ## 3 · The density moves: the score function
@@ -273,8 +276,7 @@ for m, s in ((1.0, 1.0), (1.0, 0.1), (1.0, 0.01), (3.0, 1.0), (0.0, 1.0)):
           f" {moves.var():15.6f} ± {error_of_variance(moves):.6f} {exact[1]:9.6f} {exact[0] / exact[1]:11,.0f}")
 
 # %% [markdown]
-# Every measured variance lies within two of its standard errors of the exact one. Look at the second and third row: $f$ stays the same and $\sigma$ shrinks. The pathwise estimate becomes exact, and the score function's variance grows like $1/\sigma^2$:
-# **the draws are nearly equal, and their votes differ only by noise**. Training makes an encoder's Gaussians narrower. Does it end in that row? Keep your guess for section 9.
+# Every measured variance lies within two of its standard errors of the exact one. Look at the second and third row: $f$ stays the same and $\sigma$ shrinks. **Pathwise becomes exact, and the score function's variance grows like $1/\sigma^2$**: the draws are nearly equal, and their votes differ only by noise. Training makes an encoder's Gaussians narrower. Does it end in that row? Keep your guess for section 9.
 #
 # > **From the notes** (000, line 135). "If the value of H is stochastic, H itself has a variance, and that brings an enormous variance to the whole model." The enormous variance belongs to this *gradient estimator*, not to $z$: the rows above share the same $z$.
 
@@ -392,7 +394,7 @@ EstimatorVariance(mine)
 
 # %% [markdown]
 # So is pathwise the best? Take a narrow Gaussian first. Across it, $f$ is nearly a straight line, $f(z)\approx f_0+f'\sigma\epsilon$. The score function's best baseline is then $f_0$, and it leaves $f'\epsilon^2$: variance $2f'^2$, however narrow the Gaussian. The pathwise estimate is
-# $f'+f''\sigma\epsilon$: variance $(f''\sigma)^2$, which goes to 0. **A wide Gaussian is another matter.** Exact variances of one draw's ∂/∂μ, by quadrature, at $\mu=1$:
+# $f'+f''\sigma\epsilon$: variance $(f''\sigma)^2$, which goes to 0. A wide Gaussian is another matter. Exact variances of one draw's ∂/∂μ, by quadrature, at $\mu=1$:
 
 # %% says="Pathwise wins where f looks straight across the Gaussian"
 functions = {
@@ -404,14 +406,14 @@ functions = {
     "sigmoid(500 (z − 1.1))": lambda z: torch.sigmoid(500 * (z - 1.1)),
     "1 if z > 1.1, a step": lambda z: (z > 1.1).to(z),
 }
-print(f"{'':22} σ = 0.1: score, pathwise        σ = 1: score, pathwise     (score: best baseline)")
+print(f"{'with best baseline':22} σ = 0.1: score, pathwise        σ = 1: score, pathwise")
 for name, function in functions.items():
     cells = ""
     for s in (0.1, 1.0):
         v = estimators.exact(function, mu, s).variances
         score, path = v["score function, optimal baseline"][0], v["pathwise"][0]
         winner = "biased" if path == 0 else "pathwise" if path < score else "score"
-        cells += f"{score:10.4f} {path:9.4f} {winner:10}"
+        cells += f"{score:11.4f} {path:9.4f} {winner:9}"
     print(f"{name:22}{cells}")
 
 # %% [markdown]
@@ -549,7 +551,7 @@ for name, kind in kinds.items():
         curves[name].append([-v for v in run["test_objective"]])
     last = torch.tensor([c[-1] for c in curves[name]])
     spread = f"three seeds from {last.min():.1f} to {last.max():.1f}"
-    print(f"{name:30} −ELBO {last.mean():.1f} ({spread}), {no_code - last.mean():4.1f} below")
+    print(f"{name:30} −ELBO {last.mean():.1f} ({spread}), {no_code - last.mean():4.1f} below it")
 
 # %% figure="03_training"
 figure, axis = plots.picture(size=(8, 4.4), alt="Test −ELBO against the epoch, three seeds each: pathwise lowest, leave-one-out above, the plain score function far above")
@@ -778,13 +780,13 @@ def off_by(M, seed, draws=(10, 1000, 100_000), n=5000):
 # %% says="Many variables and few draws: soft wins. Many draws: the unbiased one"
 for M in (1, 64):
     print(f"{M} variable{'s' if M > 1 else ''}: mean over 10 random problems (smallest to largest), and in how many it is best")
-    print(" " * 26 + "10 draws".ljust(24) + "1000 draws".ljust(24) + "100 000 draws")
+    print(" " * 27 + "10 draws".ljust(25) + "1000 draws".ljust(25) + "100 000 draws")
     problems = [off_by(M, seed) for seed in range(10)]
     errors = torch.tensor([list(p.values()) for p in problems])  # (problems, estimators, L)
     best = F.one_hot(errors.argmin(1), 4).sum(0).T  # (estimators, L)
     for name, columns, wins in zip(problems[0], errors.unbind(1), best):
         cells = (f"{c.mean():.2g} ({c.min():.2g}–{c.max():.2g}), {n}" for c, n in zip(columns.T, wins))
-        print(f"{name:26}" + "".join(cell.ljust(24) for cell in cells))
+        print(f"{name:27}" + "".join(cell.ljust(25) for cell in cells).rstrip())
 
 # %% [markdown]
 # With one variable, the unbiased estimator is best in every problem from 1000 draws on. With 64 variables and 10 draws the soft ones are far ahead in every problem; with 100 000 the unbiased one has overtaken them all, because **a bias does not average out**.
@@ -874,10 +876,10 @@ wanted = moving(lambda a, v: special.betainc(a, 6.0, v), stats.beta(0.7, 6.0).pd
 worst["Dirichlet, the share itself"] = [abs(slopes[0] / wanted - 1).max()]
 worst["Dirichlet, another share"] = [abs(slopes[1] / (-wanted * second / (1 - first)) - 1).max()]
 for name, errors in worst.items():
-    print(f"{name:28} torch's dz/da is off by at most {max(errors):.1e} of its value, 2000 draws for each a")
+    print(f"{name:27} torch's dz/da is off by at most {max(errors):.1e} of its value")
 
 # %% [markdown]
-# Off by a thousandth of its value at worst: torch uses approximations here.
+# In 2000 draws for each $a$, off by a thousandth of its value at worst: torch uses approximations here.
 #
 # > **From the notes** (000, lines 143–149). *What if the distribution is not Gaussian: Gamma, Beta, Dirichlet?* This. Other roads: through the accept-or-reject step of a sampler ([Naesseth et al. 2017](https://arxiv.org/abs/1610.05683)), a mixture of both
 # > estimators ([Ruiz et al. 2016](https://arxiv.org/abs/1610.02287)), or a distribution that looks alike and has an inverse: Weibull for Gamma, Kumaraswamy for Beta. The work on Dirichlet that the notes mean is the Dirichlet VAE ([Joo et al. 2019](https://arxiv.org/abs/1901.02739)).
