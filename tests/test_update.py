@@ -19,10 +19,15 @@ ANSWER = "def gaussian_kl(mu, log_var):\n    return 0 * mu.sum(-1)  # mine"
 
 
 @pytest.fixture(scope="module")
-def lesson(tmp_path_factory) -> dict:
+def built(tmp_path_factory):
     path = tmp_path_factory.mktemp("built") / NAME
     write(build(SOURCE), path)
-    return json.loads(path.read_text(encoding="utf-8"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def lesson(built) -> dict:
+    return json.loads(built.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -76,12 +81,12 @@ def new_version(notebook: dict) -> dict:
     return new
 
 
-def test_ids_tell_which_cells_of_a_lesson_were_edited(lesson):
+def test_ids_tell_which_cells_of_a_lesson_were_edited(lesson, built):
     """No old version is needed for it: every built cell's id is made from its text."""
     assert merge(lesson, lesson) == lesson
     assert as_file(lesson) == as_file(merge(lesson, new_version(lesson)) and lesson)
     assert merge(lesson, new_version(lesson)) == new_version(lesson)
-    assert as_file(lesson).encode() == (LESSONS / NAME).read_bytes()
+    assert as_file(lesson).encode() == built.read_bytes()
 
 
 @pytest.mark.parametrize("with_old", [True, False])
