@@ -94,7 +94,7 @@ def _encode_tensor(v: Tensor, block: bytearray) -> dict:
     if t.device.type == "meta":
         return {"tensor": [dtype, shape, "meta", 0, 0]}
     form = "sparse" if t.layout == torch.sparse_coo else "dense"
-    dense = t.to_dense().resolve_conj().resolve_neg().flatten().clone()  # contiguous() keeps a stride of 0, as in expand
+    dense = t.to_dense().resolve_conj().resolve_neg().flatten().clone()  # a copy: no stride of 0
     raw = dense.view(torch.uint8).numpy().tobytes()
     block += raw
     return {"tensor": [dtype, shape, form, len(block) - len(raw), len(raw)]}

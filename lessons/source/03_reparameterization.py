@@ -513,8 +513,8 @@ def gradients(model, kind, tries=60):
 
 # %% says="Same mean; without a baseline nothing but noise; more latents, more noise"
 recipe = {"schedule": training.one_cycle, "transform": torch.bernoulli, "lr": 2e-3, "k": 2}
-print("                      noise ÷ signal:           leave-one-out ÷ pathwise:")
-print("latents, seed   pathwise  one-out  without    variance (weight by weight)      mean")
+print("                typical     noise ÷ signal:           leave-one-out ÷ pathwise:")
+print("latents, seed      σ     pathwise  one-out  without    variance (weight by weight)   mean")
 for latents in (2, 20):
     for seed in range(2):
         model = new_vae(models.VAE, latents, seed)
@@ -529,13 +529,14 @@ for latents in (2, 20):
             low, high = each[path.var(0) > 0].quantile(torch.tensor([0.05, 0.95], device=x.device))
             along = torch.stack([vote, path]) @ mean / mean.square().sum()  # both, in units of the pathwise mean
             error = (along.var(1).sum() / len(path)).sqrt()
-            print(f"{latents:2} {stage:8} {seed}" + "{:11.2f} {:8.2f} {:8.0f}".format(*noise)
-                  + f"{vote.var(0).sum() / path.var(0).sum():12.1f}  ({low:.0f} to {high:.0f})".ljust(32)
+            sigmas = model.q_z(x_test[:100]).stddev
+            print(f"{latents:2} {stage:8} {seed}{sigmas.median():10.2f}" + "{:9.2f} {:8.2f} {:8.0f}".format(*noise)
+                  + f"{vote.var(0).sum() / path.var(0).sum():12.1f}  ({low:.0f} to {high:.0f})".ljust(29)
                   + f"{along[0].mean():.2f} ± {error:.2f}")
 
 # %% [markdown]
 # The last column is the test that both estimate the same thing: along the pathwise mean, the mean of the votes is 1, within three of its standard errors. Without a baseline each vote carries the whole $\log p_\theta(x\mid z)$, hundreds of nats, and most of it is the same for every draw: the noise is 25 to 150 times the signal.
-# **A baseline takes that away. What is left has about 5 to 10 times the pathwise variance with two latents, and about 40 to 50 times with twenty**: section 8. Training changes little about that, although it narrows $q$. Section 5's row keeps $f$ and narrows $q$; training sharpens both, and question 3 at the end has the reason.
+# **A baseline takes that away. What is left has about 5 to 11 times the pathwise variance with two latents, and about 40 to 50 times with twenty**: section 8. Training changes little about that, although it narrows $q$ (first column). Section 5's row keeps $f$ and narrows $q$; training sharpens both, and question 3 at the end has the reason.
 #
 # Does the noise matter? Train, with equal budgets: the same images, steps, draws and learning rate. **Predict** the order, and whether the plain score function learns anything.
 
