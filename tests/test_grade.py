@@ -1,6 +1,7 @@
 """Grading: right answers are right, wrong ones get their hint, and no submission fools, stops or harms the grader."""
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -751,6 +752,28 @@ def test_of_two_notebooks_of_a_lesson_the_better_one_counts(shared, tmp_path):
     group = Class(grade(tmp_path, seconds=SECONDS))
     assert group.status("ada")["04.1"] == "right"
     assert report(group, "ada").count("## ") == 2
+
+
+def test_several_lessons_stand_side_by_side(shared, tmp_path):
+    other = next((lesson for lesson in LESSONS if lesson != "04"), None) or pytest.skip("one lesson only")
+    id, answer = next(iter(solved_cells(other).items()))
+    theirs = (f"exercise-{id.replace('.', '-')}", answer)
+    for path, cell in (("ada/x", theirs), ("ada/y", ("exercise-04-1", KL)), ("bob/z", ("exercise-04-1", KL))):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{path}.ipynb").write_text(json.dumps(notebook(cell)))
+    group = Class(grade(tmp_path, seconds=SECONDS))
+    write_csv(group, tmp_path / "g.csv")
+    with (tmp_path / "g.csv").open(encoding="utf-8", newline="") as f:
+        ada, bob = csv.DictReader(f)
+    ids = [id for lesson in sorted((other, "04")) for id in solved_cells(lesson)]
+    assert list(ada) == ["learner", *ids, "right", "of", "not graded"]
+    assert (ada[id], ada["04.1"], ada["right"], ada["of"]) == ("right", "right", "2", str(len(ids)))
+    assert (bob[id], bob["04.1"], bob["right"], bob["of"]) == ("", "right", "1", str(len(ids)))
+    totals = table(group).splitlines()[3].split()
+    assert totals[0] == "right"
+    assert totals[1 + ids.index(id)] == "1"
+    assert totals[1 + ids.index("04.1")] == "2"
+    assert totals[-3:] == ["3", "of", str(2 * len(ids))]
 
 
 def test_no_text_of_a_learners_leaves_its_place(shared, tmp_path):
