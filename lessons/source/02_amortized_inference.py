@@ -19,7 +19,7 @@
 #
 # ![Four exact posteriors over the place of a lamp, two of them with two humps, and on each the best factorised Gaussian, the best Gaussian, and the network's](figures/02_three_gaussians.png)
 #
-# Blue is the truth, known here to ten digits. The ellipses are three attempts to say it with a Gaussian; one of them took a network a fraction of a millisecond. You make all four.
+# Blue is the truth, known here to eight digits. The ellipses are three attempts to say it with a Gaussian; one of them took a network a fraction of a millisecond. You make all four.
 #
 # *75 minutes · builds on lesson 00 (Bayes, KL, ELBO) and the encoder of lesson 01 · six exercises*
 
@@ -45,10 +45,10 @@ from course_lib.widgets import BeTheEncoder
 #
 # $$z\sim p(z),\qquad x\sim p(x\mid z),\qquad p(x)=\int p(x\mid z)\,p(z)\,dz .$$
 #
-# Everything hangs on that integral: the probability of $x$, and the **posterior** $p(z\mid x)=p(z)\,p(x\mid z)/p(x)$, which says what could be behind it. An average over the prior, so draw from the prior? Lesson 00 did so with five hypotheses.
+# Everything hangs on that integral: the probability of $x$, and the **posterior** $p(z\mid x)=p(z)\,p(x\mid z)/p(x)$, which says what could be behind it. An average over the prior, so draw from the prior? Lesson 00 did so in one dimension, and it worked.
 #
-# Take a case with a known answer: $z\sim\mathcal N(0,I)$ in $D$ dimensions, and $x\mid z\sim\mathcal N(z,\tfrac14 I)$: the latent, seen through a little noise. Then $x\sim\mathcal N(0,\tfrac54I)$. The weights are $w=p(x\mid z)$; how many of $n$ draws really count says the **effective sample size**
-# $(\sum w)^2/\sum w^2$: it is $n$ if all weights are equal, and 1 if a single one is all. **Predict:** of 10,000 draws, how many count for $D=1$, for $D=10$, for $D=40$?
+# Take a case with a known answer: $z\sim\mathcal N(0,I)$ in $D$ dimensions, and $x\mid z\sim\mathcal N(z,\tfrac14 I)$: the latent, seen through a little noise. Then $x\sim\mathcal N(0,\tfrac54I)$. The weights are $w=p(x\mid z)$; the **effective sample size**
+# $(\sum w)^2/\sum w^2$ says how many of $n$ draws count: $n$ if all weights are equal, and 1 if a single one is all. **Predict:** of 10,000 draws, how many count for $D=1$, for $D=10$, for $D=40$?
 
 # %% says="Draws from the prior: in ten dimensions few count, in forty one"
 torch.manual_seed(0)
@@ -73,21 +73,21 @@ for d in dimensions:
 figure, axis = plots.picture(size=(7.5, 4.2), alt="Effective draws against the dimension: a straight line downwards on a log axis, until a single draw is left")
 axis.semilogy(dimensions, measured, "o-", label="measured, median of 20 x")
 axis.semilogy(dimensions, exact_size, "--", color="black", label="$n\\,(E w)^2/E w^2$, exact")
-axis.set(xlabel="dimensions of z", ylabel="draws that count, of 10,000", ylim=(1e-7, 2e4), title="Every dimension costs the same factor")
+axis.set(xlabel="dimensions of z", ylabel="draws that count, of 10,000", ylim=(1e-7, 2e4), title="Every dimension costs about the same factor")
 axis.legend()
 figure
 
 # %% [markdown]
-# With more dimensions, the draws that explain $x$ fill an ever smaller share of the prior, smaller by about the same factor for each dimension. When fewer than one is expected, the largest weight stands for the sum, and the estimate of $\log p(x)$ is off by nats.
+# With more dimensions, the draws that explain $x$ fill an ever smaller share of the prior: each dimension divides the draws that count by about the same factor. Already where a few dozen are expected, the worst of 20 estimates is off by nats. And the measured number is no warning: it can't fall below 1, whatever the exact one is.
 # ($\mathbb E w=p(x)$, and $\mathbb E w^2$ is a Gaussian integral, too: that is the dashed line.)
 #
 # > **From the notes** (003, lines 80–97; 002, lines 8–13). *How can one generate something meaningful from a random variable, and how is this solved?* By a prior, a decoder, and maximum likelihood; the trouble is this integral. It is not that *all* $z$ must be summed: for a linear decoder and Gaussians the integral has a closed form
-# > (section 2 uses it). It is the nonlinear decoder that takes it away, and the many dimensions that make draws from the prior useless. One needs draws that depend on $x$: a second distribution, $q(z\mid x)$.
+# > (above it was $\mathcal N(0,\tfrac54I)$). It is the nonlinear decoder that takes it away, and the many dimensions that make draws from the prior useless. One needs draws that depend on $x$: a second distribution, $q(z\mid x)$.
 
 # %% [markdown]
 # ## 2 · A bound with a known gap
 #
-# Take any density $q(z)$. Lesson 00 put it into a sum; for an integral the two lines are the same. Divide and multiply by $q$ under the logarithm, as $p(x)=p(x,z)/p(z\mid x)$ for *every* $z$:
+# Take any density $q(z)$. Lesson 00 found the bound for a sum, by Jensen. Here is the bound with its gap at once. Divide and multiply by $q$ under the logarithm, as $p(x)=p(x,z)/p(z\mid x)$ for *every* $z$:
 #
 # $$\log p(x)=\log\frac{p(x,z)}{q(z)}+\log\frac{q(z)}{p(z\mid x)} .$$
 #
@@ -97,7 +97,9 @@ figure
 #
 # The gap is 0 for $q=p(z\mid x)$ only. The ELBO needs $p(x,z)=p(x\mid z)\,p(z)$, which the model gives, and no integral of the model. So: **raise the ELBO over $q$, and you find the posterior without ever computing $p(x)$.** That is **variational inference**.
 #
-# Try it where all is known. One latent $z\sim\mathcal N(0,1)$, $D$ numbers $x\mid z\sim\mathcal N(wz,\,s_x^2I)$ with a given direction $w\in\mathbb R^D$, and $q=\mathcal N(m,s^2)$. Under $q$, $\mathbb E\lVert x-wz\rVert^2=\lVert x-wm\rVert^2+s^2\lVert w\rVert^2$, as in lesson 00's KL:
+# Split $\log p(x,z)=\log p(x\mid z)+\log p(z)$ and put the second part with $\log q$: then $\text{ELBO}=\mathbb E_q[\log p(x\mid z)]-\mathrm{KL}(q\Vert p(z))$, how well the latents explain $x$, less how far they stray from the prior.
+#
+# Try it where all is known. One latent $z\sim\mathcal N(0,1)$, $D$ numbers $x\mid z\sim\mathcal N(wz,\,s_x^2I)$ with a given vector $w\in\mathbb R^D$ (no weight, here), and $q=\mathcal N(m,s^2)$. Under $q$, $\mathbb E\lVert x-wz\rVert^2=\lVert x-wm\rVert^2+s^2\lVert w\rVert^2$, as in lesson 00's KL:
 #
 # $$\text{ELBO}=-\frac{\lVert x-wm\rVert^2+s^2\lVert w\rVert^2}{2s_x^2}-\frac D2\log(2\pi s_x^2)-\mathrm{KL}\big(\mathcal N(m,s^2)\,\Vert\,\mathcal N(0,1)\big).$$
 
@@ -217,9 +219,9 @@ def coordinate_update(m, mu, precision, i):
 coordinate_update = check("02.4", coordinate_update)
 
 # %% [markdown]
-# A model without any network: a line $y=z_1+z_2t$ through six noisy points, with prior $\mathcal N(0,I)$ on intercept and slope. Its posterior is Gaussian, with $\Lambda=I+T^\top T/s_y^2$ and $\mu=\Lambda^{-1}T^\top y/s_y^2$, where the rows of $T$ are $(1,t)$.
+# A model without any network: a line $y=z_1+z_2t$ through six points with noise of standard deviation $s_y=0.8$, with prior $\mathcal N(0,I)$ on intercept and slope. Its posterior is Gaussian, with $\Lambda=I+T^\top T/s_y^2$ and $\mu=\Lambda^{-1}T^\top y/s_y^2$, where the rows of $T$ are $(1,t)$.
 #
-# The ELBO has an expectation over two Gaussians. In two dimensions that is a sum over a few fixed points with weights (**Gauss–Hermite** quadrature; exact for a parabola, and nearly so for anything smooth). Lesson 03 will need draws because there are too many dimensions for that; here we don't.
+# The ELBO has an expectation over two Gaussians. In two dimensions that is a sum over a few fixed points with weights (**Gauss–Hermite** quadrature; exact for a parabola, and nearly so where the function is close to a polynomial over the width of $q$). Lesson 03 will need draws because there are too many dimensions for that; here you need none.
 
 # %% says="Each update raises the ELBO; what is left is the price of factors"
 torch.manual_seed(0)
@@ -246,7 +248,7 @@ for _ in range(20):
         m[i] = coordinate_update(m, mu, precision, i)
         path, bounds = [*path, m.clone()], [*bounds, line_elbo(m, sd)]
 print("ELBO after each update:", ", ".join(f"{b:.3f}" for b in bounds[:8]), f"… {bounds[-1]:.6f}")
-print(f"it never fell: {all(b >= a - 1e-12 for a, b in zip(bounds, bounds[1:]))}; means {m.tolist()}, exact {mu.tolist()}")
+print(f"it never fell: {all(b >= a - 1e-12 for a, b in zip(bounds, bounds[1:]))}; means {m[0]:.4f} {m[1]:.4f}, exact {mu[0]:.4f} {mu[1]:.4f}")
 rho = precision[0, 1] / (precision[0, 0] * precision[1, 1]).sqrt()
 print(f"log p(y) {log_py:.6f}, gap {log_py - bounds[-1]:.6f}; by theory −½ log(1 − ρ²) = {-0.5 * torch.log(1 - rho**2):.6f}")
 
@@ -263,7 +265,7 @@ axis.legend()
 figure
 
 # %% [markdown]
-# The mean is right. The variances are one over the diagonal of $\Lambda$, less than the posterior's own, because $\mathrm{KL}(q\Vert p)$ punishes $q$ for standing where $p$ is not, and an upright ellipse has to fit inside a slanted one. That price has a formula, with the correlation $\rho$ of the precision matrix; the last line printed it.
+# The mean is right. The variances are one over the diagonal of $\Lambda$, less than the posterior's own, $1/\Lambda_{ii}$ is the variance of $z_i$ while the others are held still: the width of the slanted ellipse along a line through its middle, not that of its shadow on the axis, $(\Lambda^{-1})_{ii}$. That price has a formula, with the correlation $\rho$ of the precision matrix; the last line printed it.
 #
 # > **From the notes** (000, lines 27–43). *What are structure and "genetic process"? Is $P(H\mid E)$ not based on data?* The word is **generative** process: the order in which the model draws, $p(z)$, then $p(x\mid z)$. The structure is which variable depends on which. These two give the update *formulas*, like that of exercise 02.4, before any data is there.
 # > The *values* need $x$: $\mu$ is made of $y$. So inference is based on data in the classical case, too, one datapoint at a time. (EM and losses are algorithms, not structure.)
@@ -278,7 +280,7 @@ figure
 # You see the five readings. Where is the lamp? **Predict** what the posterior looks like. (Which places give the same five readings?)
 
 # %% says="Two places on either side of the row give the same readings"
-noise = 0.1
+sensor_noise = 0.1
 along = torch.tensor([math.cos(math.pi / 6), math.sin(math.pi / 6)]).double()  # the direction of the row
 row = torch.linspace(-2, 2, 5).double()[:, None] * along  # (5, 2), the sensors
 
@@ -290,16 +292,17 @@ def light(z):
 
 def log_joint(x, z):
     """log p(x, z) in nats: readings x (B, 5) and places z (..., B, 2) give (..., B)."""
-    return Normal(light(z), noise).log_prob(x).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum(-1)
+    return Normal(light(z), sensor_noise).log_prob(x).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum(-1)
 
 
-def draw(n, seed):
-    torch.manual_seed(seed)
+def draw(n):
+    """n lamps, (n, 2), and what the sensors read, (n, 5)."""
     z = torch.randn(n, 2).double()
-    return z, light(z) + noise * torch.randn(n, 5).double()
+    return z, light(z) + sensor_noise * torch.randn(n, 5).double()
 
 
-lamps, readings = draw(100, seed=1)
+torch.manual_seed(1)
+lamps, readings = draw(100)
 off = lamps - (lamps @ along)[:, None] * along  # from the row to the lamp
 b = off.norm(dim=1).argsort()[70]
 table = log_joint(readings[b : b + 1], metrics.grid(300, 4.0, dtype=torch.float64)[:, None])
@@ -318,7 +321,7 @@ figure
 #
 # With two latents the integral is a sum over the cells of a grid. How exact?
 
-# %% says="log p(x) on a grid: exact to nine digits"
+# %% says="log p(x) on a grid: exact to eight digits"
 def exact_log_px(x, n=240, limit=6.0):
     z = metrics.grid(n, limit, dtype=torch.float64)[:, None]
     return torch.cat([log_joint(part, z).logsumexp(0) for part in x.split(20)]) + 2 * math.log(2 * limit / n)
@@ -330,9 +333,9 @@ print(f"300² cells instead of 240² move it by {(exact_log_px(readings, 300) - 
       f"a plane half as wide again by {(exact_log_px(readings, 360, 9.0) - log_px).abs().max():.0e}")
 
 # %% [markdown]
-# ## 5 · Three ways to a Gaussian
+# ## 5 · By gradient, and by network
 #
-# **By gradient, for each datapoint.** No formula for an update exists here, but the ELBO can be computed: the expectation over a Gaussian $q$ with mean $m$ and root $R$ (covariance $RR^\top$) is a sum over fixed points $z_g=m+R\epsilon_g$, and a Gaussian's entropy is $\log(2\pi e)+\log|\det R|$. So climb it, separately for each $x$.
+# **By gradient, for each datapoint.** No formula for an update exists here, but the ELBO can be computed: the expectation over a Gaussian $q$ with mean $m$ and root $R$ (covariance $RR^\top$) is a sum over fixed points $z_g=m+R\epsilon_g$, and a Gaussian's entropy, in two dimensions, is $\log(2\pi e)+\log|\det R|$. So climb it, separately for each $x$.
 # A diagonal $R$ is mean-field; a triangular one allows every covariance.
 
 # %% says="The best Gaussian of each datapoint, found by climbing"
@@ -348,8 +351,10 @@ def elbo(x, mean, root, nodes=fine):
 
 def unpack(params):
     """Mean and root from 4 or 5 numbers: mean, log of the diagonal, and what is below it."""
-    below = torch.nn.functional.pad(params[:, 4:], (0, 5 - params.shape[1]))
-    return params[:, :2], torch.diag_embed(params[:, 2:4].exp()) + torch.nn.functional.pad(below[..., None], (0, 1, 1, 0))
+    root = torch.diag_embed(params[:, 2:4].exp())
+    if params.shape[1] == 5:
+        root = root + params[:, 4, None, None] * torch.tensor([[0, 0], [1, 0]])
+    return params[:, :2], root
 
 
 def best_gaussian(x, start):
@@ -371,22 +376,31 @@ def best_gaussian(x, start):
 
 # %% says="Factors, full covariance: the better of two starts"
 plane = metrics.grid(100, 4.0, dtype=torch.float64)
-peak = plane[log_joint(readings, plane[:, None]).argmax(0)]
-between = (peak @ along)[:, None] * along
-starts = [torch.cat([peak, torch.full((100, 2), -1.5)], 1), torch.cat([between, torch.full((100, 2), -0.5)], 1)]
+
+
+def better_of_two(x, extra=0):
+    """The best params and ELBO of each datapoint, from two starts, and which start it was."""
+    peak = plane[log_joint(x, plane[:, None]).argmax(0)]
+    between = (peak @ along)[:, None] * along
+    tries = []
+    for place, log_width in ((peak, -1.5), (between, -0.5)):
+        start = torch.cat([place, torch.full_like(place, log_width), torch.zeros(len(x), extra).double()], 1)
+        tries.append(best_gaussian(x, start))
+    wide = tries[1][1] > tries[0][1]
+    return torch.where(wide[:, None], tries[1][0], tries[0][0]), torch.maximum(tries[0][1], tries[1][1]), wide
+
+
 best = {}
 for family, extra in (("factorised", 0), ("full covariance", 1)):
-    tries = [best_gaussian(readings, torch.cat([s, torch.zeros(100, extra)], 1)) for s in starts]
-    better = tries[1][1] > tries[0][1]
-    best[family] = torch.where(better[:, None], tries[1][0], tries[0][0]), torch.maximum(tries[0][1], tries[1][1])
+    *best[family], wide = better_of_two(readings, extra)
     gap = log_px - best[family][1]
-    print(f"best {family:15}: gap median {gap.median():.3f}, from {gap.min():.3f} to {gap.max():.3f} nats; wide start won {better.sum()} times")
+    print(f"best {family:15}: gap median {gap.median():.3f}, from {gap.min():.3f} to {gap.max():.3f} nats; wide start won {wide.sum()} times")
 print(f"log 2 = {math.log(2):.3f}")
 
 # %% [markdown]
 # Many gaps of the factorised $q$ lie near $\log2$ or above. $\log2$ is the price of one hump out of two: where $q$ stands on one hump and equals it, the posterior is half of it, $\mathrm{KL}=\log\frac{1}{1/2}$. Where the humps lie far apart no Gaussian can do better; only another family of $q$ could.
 #
-# **By a network, for all datapoints.** Finding $(m,R)$ for a datapoint is a function of $x$, so let a network be that function: the **encoder** $q_\phi(z\mid x)$, with *one* set of weights $\phi$ for all $x$, trained to raise the average ELBO. A new $x$ then costs one pass. That is **amortized inference**.
+# **By a network, for all datapoints.** Finding $(m,R)$ for a datapoint is a function of $x$, so let a network be that function: the **encoder** $q_\phi(z\mid x)$, with *one* set of weights $\phi$ for all $x$, trained to raise the average ELBO, here on fresh draws of the model. It gives four numbers: its $q$ is factorised. A new $x$ then costs one pass. That is **amortized inference**.
 
 # %% says="The encoder learns to answer, one set of weights for all"
 def new_encoder(seed=0, steps=1500, batch=128, lr=5e-3):
@@ -396,8 +410,7 @@ def new_encoder(seed=0, steps=1500, batch=128, lr=5e-3):
     optimizer = torch.optim.Adam(encoder.parameters(), lr=lr)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-        z = torch.randn(batch, 2).double()
-        x = light(z) + noise * torch.randn(batch, 5).double()
+        _, x = draw(batch)
         loss = -elbo(x, *unpack(encoder(x)), nodes=coarse).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -435,7 +448,7 @@ def inference_gaps(log_px, elbo_best, elbo_encoder):
 inference_gaps = check("02.5", inference_gaps)
 
 # %% [markdown]
-# A table for single datapoints, all exact. The last column is the sum of the two gaps, computed in another way: as $\mathrm{KL}(q_\phi\Vert p(z\mid x))$, on a grid.
+# A table for single datapoints. $\log p(x)$ and the sum are exact; the split is as good as the search, for a better $q^*$ would move nats from the first gap to the second. The last column is the sum of the two gaps, computed in another way: as $\mathrm{KL}(q_\phi\Vert p(z\mid x))$, on a grid.
 
 # %% says="Both gaps of single datapoints, and their sum by another way"
 def kl_to_posterior(x, mean, root, n=240, limit=6.0):
@@ -480,12 +493,13 @@ axes[0].legend(loc="lower left")
 figure
 
 # %% [markdown]
-# Each ellipse is a $q$ at two standard deviations. Where the posterior is one hump, a full covariance regains what its slant costs. With two humps nobody wins: each has to pick a side, and the gap stays near $\log2$. The network lies close to the best of its family, the factorised ones, throughout.
+# Each ellipse is a $q$ at two standard deviations. Where the posterior is one hump, a full covariance regains what its slant costs. With two humps nobody wins: each has to pick a side and pays at least about $\log2$, the factorised one its slant on top.
+# The network is mostly close to the best of its family, but not on every datapoint: its worst of 100 misses by more than half a nat.
 #
 # > **From the notes** (000, lines 53–63). *Does new data change all parameters, or only those of the new case?* Without amortization, only the new case's own $(m,R)$ is found, by a search; the model stays. With it, nothing is changed at all: the encoder answers. What defines amortized inference is that the weights are **shared**, $q(z\mid x)=q(z;f_\phi(x))$, not
 # > "that there is a data set": classical inference uses data, too. Black-box variational inference is a way to estimate the ELBO's gradient, with draws from $q$; it may be amortized or not. (Draws from $q$ are plain Monte Carlo; MCMC is another thing.)
 #
-# > **From the notes** (000, lines 65–79). *Is it better than MCMC?* Faster, and biased: a Markov chain run for ever gets the two humps right, a Gaussian $q$ never does. And the encoder outputs the *result* of the updates, $\phi_i$, not the update formula; networks that learn the update exist as well ([Marino et al. 2018](https://arxiv.org/abs/1807.09356)).
+# > **From the notes** (000, lines 65–79). *Is it better than MCMC?* Faster, and biased: a Markov chain run for ever gets the two humps right, a Gaussian $q$ never does. And the encoder outputs the *result* of the updates, an $x$'s own $(m,R)$, not the update formula; networks that learn the update exist as well ([Marino et al. 2018](https://arxiv.org/abs/1807.09356)).
 
 # %% [markdown]
 # ## 6 · Be the encoder
@@ -512,7 +526,7 @@ BeTheEncoder(
 #
 # 1. Get within 0.05 nats of the best on the first datapoint. What matters more, the place or the width?
 # 2. On one with two humps: stand on one hump, then try to cover both. Which is dearer? (Lesson 00's widget told you.)
-# 3. How far can you get below the log p(x) mark and still be the best? Where does the rest of the bar come from?
+# 3. The best $q$ stops short of the log p(x) mark. By how much on each datapoint, and which gap is that?
 # 4. Where the network is worse than you: on which side does it err?
 
 # %% [markdown]
@@ -542,7 +556,7 @@ def break_even(train_cost, encoder_cost, svi_cost):
 break_even = check("02.6", break_even)
 
 # %% [markdown]
-# One datapoint at a time, as it would arrive. The search, stochastic variational inference or SVI for short, starts at the prior and takes gradient steps until its ELBO is as good as the encoder's, or stops after 300.
+# One datapoint at a time, as it would arrive. The search (papers call it SVI, *stochastic* variational inference, though here nothing is random) starts at the prior and takes gradient steps until its ELBO is as good as the encoder's, or stops after 300.
 
 # %% says="From how many datapoints on does training pay?"
 def search(x, params, steps, lr=0.05, enough=math.inf):
@@ -577,7 +591,7 @@ print(f"a new datapoint: search {1e3 * cost['search']:.1f} ms ({sorted(steps)[10
 print(f"training took {train_seconds:.1f} s: it pays from {break_even(train_seconds, cost['encoder'], cost['search']):,} datapoints on")
 
 # %% [markdown]
-# In training a VAE the bill is larger: each image is visited in every epoch, and its search would have to start again, because the decoder has moved. There the encoder pays almost at once.
+# In training a VAE the bill is larger: each image is visited in every epoch, and its search would have to go on each time, because the decoder has moved.
 
 # %% [markdown]
 # ## 8 · Data that the encoder never saw
@@ -590,10 +604,7 @@ broken[:, 2] = 0
 floors, curves = {}, {}
 for name, x in (("as in training", readings), ("middle sensor broken", broken)):
     truth = exact_log_px(x)
-    spot = plane[log_joint(x, plane[:, None]).argmax(0)]
-    wide = (spot @ along)[:, None] * along
-    tries = [best_gaussian(x, torch.cat([s, torch.full((100, 2), v)], 1))[1] for s, v in ((spot, -1.5), (wide, -0.5))]
-    a, b = inference_gaps(truth, torch.maximum(*tries), elbo(x, *unpack(encoder(x))))
+    a, b = inference_gaps(truth, better_of_two(x)[1], elbo(x, *unpack(encoder(x))))
     print(f"{name:21}: approximation {a.mean():.3f}, amortization {b.mean():.3f} on average, {b.max():.2f} at worst")
     for origin, params in (("the encoder's answer", encoder(x)), ("the prior", torch.zeros(100, 4).double())):
         curves[name, origin] = (truth - search(x, params, 60)[0]).mean(1)
@@ -611,12 +622,12 @@ axes[0].legend()
 figure
 
 # %% [markdown]
-# The encoder's weights were fitted to readings that the model produces; on others it guesses, and nothing warns you but the ELBO itself. To search on from its answer, *semi-amortized* inference ([Kim et al. 2018](https://arxiv.org/abs/1802.02550)), is cheap and repairs most of it. So what has to be computed anew?
+# The encoder's weights were fitted to readings that the model produces; on others it guesses, and nothing warns you: a low ELBO may be a large gap or a rare $x$. What tells them apart is a few steps of search. If the ELBO climbs, the encoder missed. Both gaps grow here, the encoder's most. To search on from its answer, *semi-amortized* inference ([Kim et al. 2018](https://arxiv.org/abs/1802.02550)), is cheap and repairs most of it. So what has to be computed anew?
 #
 # | what is new | search | encoder |
 # |---|---|---|
 # | a datapoint | its own $(m,R)$, many steps | one pass |
-# | a datapoint unlike the others | the same | one pass, and a check of its ELBO; a few steps if it is low |
+# | a datapoint unlike the others | the same | one pass, then a few steps to see whether the ELBO climbs |
 # | the model ($\theta$ has moved) | every datapoint's $(m,R)$ | the weights $\phi$, from where they are |
 
 # %% [markdown]
@@ -644,7 +655,7 @@ for name, grow in (("doubling", lambda room: 2 * room), ("1000 places more", lam
         print(f"{name:17} n = {n:9,}: worst append {largest:9,} writes, average {total / n:8.2f}")
 
 # %% [markdown]
-# Doubling: the moves cost $1+2+4+\dots<2n$ writes in all, so an append costs less than 3 on average, though one costs $O(n)$. Amortized $O(1)$, whoever appends and whatever. With a fixed step the average grows with $n$.
+# Doubling: the moves cost $1+2+4+\dots<2n$ writes in all, so an append costs less than 3 on average, though one costs $O(n)$, a multiple of $n$. Amortized $O(1)$, whoever appends and whatever. With a fixed step the average grows with $n$.
 #
 # **Average-case** analysis is another thing: there the *input* is random. A search tree filled with keys in random order, against the same keys sorted:
 
@@ -665,7 +676,7 @@ for n in (1000, 4000, 16_000):
     torch.manual_seed(0)
     shuffled = [comparisons(torch.randperm(n).tolist()) for _ in range(5)]
     print(f"{n:6,} keys: sorted {comparisons(range(n)):8.1f} comparisons a key, in random order {min(shuffled):.1f} to {max(shuffled):.1f}; "
-          f"2 log n = {2 * math.log(n):.1f}")
+          f"exact mean {2 * (1 + 1 / n) * sum(1 / i for i in range(1, n + 1)) - 4:.1f}")
 
 # %% [markdown]
 # > **From the notes** (000, lines 43–49). "Amortized analysis is the complexity when there is a data set", with a search tree under a known distribution of keys: that is **average-case** analysis. Amortized analysis assumes nothing about the data; and a worst-case $O(\cdot)$ without a data set means a lot. What amortized *inference* borrowed from it is the idea of section 7, one bill for many uses.
@@ -674,9 +685,9 @@ for n in (1000, 4000, 16_000):
 # %% [markdown]
 # ## Recap
 #
-# 1. $p(x)$ is an integral over latents, and draws from the prior miss it, by a factor more in each dimension.
+# 1. $p(x)$ is an integral over latents, and of draws from the prior fewer count, by a factor, with each dimension.
 # 2. $\log p(x)=\text{ELBO}(q)+\mathrm{KL}(q\Vert p(z\mid x))$: raise the ELBO, and $q$ goes to the posterior, as far as its family lets it.
-# 3. Classical inference solves for each datapoint, by formulas or by a search. Factorised $q$ have the right mean and are too narrow.
+# 3. Classical inference solves for each datapoint, by formulas or by a search. For a Gaussian posterior, a factorised $q$ has the right mean and is too narrow; with two humps it takes one.
 # 4. An encoder answers for all with one set of weights. What it misses is the approximation gap, its family's, plus the amortization gap, its own.
 # 5. It pays from some number of datapoints on; on data unlike its training a few steps of search help.
 #
@@ -691,16 +702,16 @@ for n in (1000, 4000, 16_000):
 # </details>
 # <details><summary>2. You may have one extra step for every test image. Where do you spend it?</summary>
 #
-# In a search that starts at the encoder's answer, on images whose ELBO is low.
+# In a search from the encoder's answer, on the images where its first steps raise the ELBO most. A low ELBO alone may be an image with a low log p(x).
 #
 # </details>
 # <details><summary>3. The best q has a smaller variance than the posterior. Is the search broken?</summary>
 #
-# No. KL(q‖p) punishes q for standing where p is small, so a q that can't lean or split stays inside. Its mean may be right all the same.
+# No. KL(q‖p) punishes q for standing where p is small, so a q that can't lean comes out too narrow along each axis. Its mean may be right all the same.
 #
 # </details>
 #
-# **Next:** here an expectation was a sum over fixed points, which works in two dimensions. In twenty one has to draw, and the encoder's gradient has to get past the draw: lesson 03.
+# **Next:** here an expectation was a sum over fixed points, which works in two dimensions. In twenty dimensions you have to draw, and the encoder's gradient has to get past the draw: lesson 03.
 #
 # **References** · Blei, Kucukelbir & McAuliffe 2017 (variational inference, a review), [arXiv:1601.00670](https://arxiv.org/abs/1601.00670) · Kingma & Welling 2014, [arXiv:1312.6114](https://arxiv.org/abs/1312.6114) · Cremer, Li & Duvenaud 2018, [arXiv:1801.03558](https://arxiv.org/abs/1801.03558) ·
 # Marino, Yue & Mandt 2018, [arXiv:1807.09356](https://arxiv.org/abs/1807.09356) · Kim et al. 2018, [arXiv:1802.02550](https://arxiv.org/abs/1802.02550) · amortized analysis: Tarjan 1985, [doi:10.1137/0606031](https://doi.org/10.1137/0606031)

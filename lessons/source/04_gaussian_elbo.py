@@ -87,12 +87,12 @@ plots.images(
 #
 # $$\log p_\theta(x) = \mathbb E_q\big[\log p_\theta(x,z)-\log q(z\mid x)\big] + \mathrm{KL}\big(q(z\mid x)\,\Vert\,p_\theta(z\mid x)\big).$$
 #
-# Split $\log p_\theta(x,z)$ into $\log p_\theta(x\mid z)+\log p(z)$, and put the second part with $\log q$:
+# and with $\log p_\theta(x,z)=\log p_\theta(x\mid z)+\log p(z)$ put in,
 #
 # $$\log p_\theta(x) = \underbrace{\mathbb E_q[\log p_\theta(x\mid z)] - \mathrm{KL}\big(q(z\mid x)\,\Vert\,p(z)\big)}_{\text{ELBO}}
 # + \underbrace{\mathrm{KL}\big(q(z\mid x)\,\Vert\,p_\theta(z\mid x)\big)}_{\text{gap}\;\ge\;0} .$$
 #
-# How well do the codes explain the image, less how far they stray from the prior. Check it on a model so small that everything is known: $z\sim\mathcal N(0,1)$, $x\mid z\sim\mathcal N(z, \tfrac12)$
+# Two terms to learn, and a gap. Check it on a model so small that everything is known: $z\sim\mathcal N(0,1)$, $x\mid z\sim\mathcal N(z, \tfrac12)$
 # (the second argument is the variance), one observation $x=1.5$. Then $x\sim\mathcal N(0,\tfrac32)$ and $z\mid x\sim\mathcal N(1,\tfrac13)$ in closed form. Three integrals, one sum:
 
 # %% says="Bound and gap add up to the truth"
@@ -740,8 +740,8 @@ print("own q, the better of two starts: ", " ".join(f"{g:5.1f}" for g in left.mi
 
 # %% [markdown]
 # What the best $q$ regains is the **amortization gap**, the price of one network for all images; what it leaves is the **approximation gap**, the price of the Gaussian. The last line is an upper bound on it, for uphill may end on the wrong hill: the
-# second line shows where that happened. For lesson 02's lamp the family of $q$ cost more than the network; on images the network costs more,
-# here and in [Cremer et al. 2018](https://arxiv.org/abs/1801.03558).
+# second line shows where that happened. For lesson 02's lamp the family of $q$ cost more than the network; on these ten images the network costs more,
+# and so it does in [Cremer et al. 2018](https://arxiv.org/abs/1801.03558).
 #
 # When there are too many latents for a grid, people estimate $\log p_\theta(x)$ by importance sampling ([Burda et al. 2016](https://arxiv.org/abs/1509.00519)), $\log\frac1k\sum_j w_j$ with $w_j = p_\theta(x\mid z_j)\,p(z_j)/q_\phi(z_j\mid x)$ and $z_j\sim q_\phi$. Where $q$ missed, so do the draws.
 # The effective sample size, $(\sum w_j)^2/\sum w_j^2$, says how many of them count, as in lesson 02; when all of them miss, it does not know.
