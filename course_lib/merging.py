@@ -52,6 +52,13 @@ def merge(mine: dict, new: dict, old: dict | None = None) -> dict:
     return {**new, "cells": cells, "metadata": {**mine.get("metadata", {}), **new["metadata"]}}
 
 
+def is_worked_in(mine: dict, new: dict) -> bool:
+    """Whether a lesson holds an answer, an edited cell or a cell of somebody's own. Outputs do not count."""
+    texts = {cell["id"]: _text(cell) for cell in _cells(new, "new")}
+    cells = [(str(cell.get("id", "")), cell) for cell in _cells(mine, "mine")]
+    return any(_text(cell) != texts.get(id) and _is_edited(id, cell, {}) for id, cell in cells)
+
+
 def is_answered(id: str, cell: dict) -> bool:
     """Whether an answer cell holds more than a stub, as far as can be seen without the stub that it was."""
     text = _text(cell)

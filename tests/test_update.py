@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from course_lib import ROOT, update
+from course_lib.authoring import build as builder
 from course_lib.authoring.build import LESSONS, build, sources, write
 from course_lib.merging import EXERCISE, OWN_TEXT, as_file, merge
 from course_lib.update import Stop, bring
@@ -208,6 +209,27 @@ def test_every_lesson_survives_a_merge_with_itself():
         notebook = json.loads(path.read_text(encoding="utf-8"))
         assert as_file(merge(notebook, notebook)) == path.read_text(encoding="utf-8")
         assert any(EXERCISE.match(i) for i in ids(notebook))
+
+
+def test_a_rebuild_leaves_a_notebook_alone_in_which_somebody_has_worked(tmp_path, old, monkeypatch, capsys):
+    monkeypatch.setattr(builder, "LESSONS", tmp_path)
+    monkeypatch.setattr(builder, "sources", lambda lesson: [SOURCE])
+    monkeypatch.setattr(sys, "argv", ["build", "04"])
+    path = tmp_path / NAME
+    path.write_text("no notebook", encoding="utf-8")
+    for kept in (path.read_text(encoding="utf-8"), as_file(half_solved(old))):
+        path.write_text(kept, encoding="utf-8")
+        with pytest.raises(SystemExit, match="somebody has worked in them"):
+            builder.main()
+        assert path.read_text(encoding="utf-8") == kept
+    run = copy.deepcopy(old)  # built from an older source, and run
+    run["cells"].remove(cell(run, a_code_cell(run, 5)))
+    cell(run, "hints-04-1")["source"] = ["an older hint"]
+    cell(run, a_code_cell(run))["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["hello\n"]}]
+    path.write_text(as_file(run), encoding="utf-8")
+    builder.main()
+    assert path.read_text(encoding="utf-8") == as_file(old)
+    assert NAME in capsys.readouterr().out
 
 
 # In a real repository

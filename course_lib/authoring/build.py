@@ -5,14 +5,17 @@
 
 An exercise is a code cell `# %% exercise="04.1"` with nbgrader's solution marks, followed by a cell that calls
 `check("04.1", ...)`. The builder makes the stub, adds the folded hints behind the check, names cells and sets the
-slides. The same source gives the same bytes. No cell is shipped with an output: a "right" that nobody has earned yet
-would mislead, and what nbval is to expect of a check is known to `course_lib.nbval_plugin`.
+slides. The same source gives the same bytes. A notebook in which somebody has worked is left alone. None is shipped
+with an output: a "right" that nobody has earned yet would mislead, and what nbval is to expect of a check is known to
+`course_lib.nbval_plugin`.
 """
 
 import argparse
 import hashlib
+import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import jupytext
@@ -23,6 +26,7 @@ from nbformat.v4 import new_markdown_cell
 from course_lib import ROOT
 from course_lib.exercises.judge import exercise
 from course_lib.exercises.source import as_solved, as_stub
+from course_lib.merging import is_worked_in
 from course_lib.nbval_plugin import CHECK
 
 LESSONS = ROOT / "lessons"
@@ -115,6 +119,13 @@ def _slide(cell: NotebookNode, for_deck: bool) -> None:
         cell.metadata["slideshow"] = marks
 
 
+def _is_worked_in(path: Path, notebook: NotebookNode) -> bool:
+    try:
+        return is_worked_in(json.loads(path.read_text(encoding="utf-8")), notebook)
+    except ValueError:  # whatever it is, it is not ours
+        return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lesson", nargs="?", help='one lesson, "04"; all when left out')
@@ -126,10 +137,17 @@ def main() -> None:
         parser.error(str(error))
     if given.solved:
         shutil.copytree(LESSONS / "figures", given.solved / "figures", dirs_exist_ok=True)
+    kept = []
     for source in found:
         path = (given.solved or LESSONS) / f"{source.stem}.ipynb"
-        write(build(source, solved=given.solved is not None), path)
+        notebook = build(source, solved=given.solved is not None)
+        if given.solved is None and path.exists() and _is_worked_in(path, notebook):
+            kept.append(path)
+            continue
+        write(notebook, path)
         print(path)
+    if kept:
+        sys.exit(f"left as they are, since somebody has worked in them; move them away: {', '.join(map(str, kept))}")
 
 
 if __name__ == "__main__":
