@@ -17,7 +17,7 @@
 #
 # At the end you can say what a code of $k$ numbers keeps and what it costs, tell when straight lines are enough, and show with three measurements why a good autoencoder is not yet a generative model.
 #
-# ![What an autoencoder makes of eight digits with codes of 1, 2, 4, 8, 16 and 32 numbers, and the originals below: from a blur to nearly the original](figures/01_widths.png)
+# ![What an autoencoder makes of ten digits with codes of 1, 2, 8 and 32 numbers, and the originals below: from a blur to nearly the original](figures/01_widths.png)
 #
 # Each row is drawn from fewer numbers than the one below it: a single one at the top, 32 for 784 pixels just above the originals. You find out what each row paid.
 #
@@ -402,11 +402,11 @@ shown = torch.stack([(y_test == c).nonzero()[0, 0] for c in range(10)])  # one o
 Bottleneck(x_test[shown], {name: {k: r[shown] for k, r in found.items()} for name, found in rows.items()},
            {name: errors[name] for name in rows})
 
-# %% figure="01_widths" says="Eight digits, squeezed through 1 to 32 numbers"
+# %% figure="01_widths" says="Ten digits, squeezed through 1 to 32 numbers"
 plots.images(
-    {f"{k} number{'s' * (k > 1)}": rows["autoencoder"][k][shown[:8]] for k in widths} | {"original": x_test[shown[:8]]},
+    {f"{k} number{'s' * (k > 1)}": rows["autoencoder"][k][shown] for k in (1, 2, 8, 32)} | {"original": x_test[shown]},
     "From one number to 32: a blur between digits, then the digit, at last its own shape",
-    alt="Eight digits reconstructed from codes of 1, 2, 4, 8, 16 and 32 numbers, with the originals below",
+    alt="Ten digits reconstructed from codes of 1, 2, 8 and 32 numbers, with the originals below",
 )
 
 # %% [markdown]
