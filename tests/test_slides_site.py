@@ -1,5 +1,6 @@
 """Slides and site: what a slide shows of a lesson, and every deck and page in a real browser with the network off."""
 
+import copy
 import itertools
 import json
 import math
@@ -340,11 +341,15 @@ def test_what_is_long_is_split_so_that_every_slide_fits(node, offline_page, tmp_
 
 @pytest.fixture(scope="session")
 def runs():
-    """Executes a lesson, on MNIST where it lies beside the course; once, for all tests and for `make slides`."""
+    """Executes a lesson, on MNIST where it lies beside the course; once, for all tests and for `make slides`.
+
+    Once even where somebody edits the library meanwhile.
+    """
     before = os.environ.get("COURSE_DATA")
     if MNIST.exists():
         os.environ["COURSE_DATA"] = str(MNIST)
-    yield executed
+    found = {}
+    yield lambda source: copy.deepcopy(found[source] if source in found else found.setdefault(source, executed(source)))
     os.environ.pop("COURSE_DATA", None)
     if before is not None:
         os.environ["COURSE_DATA"] = before
