@@ -103,7 +103,7 @@ def test_bottleneck_in_jupyterlab(lab, lab_page):
     page.wait_for_function(f"(old) => {SHEET} !== old", arg=before)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowLeft")
-    assert page.locator(".bottleneck .slider output").inner_text() == "4"
+    page.wait_for_function("document.querySelector('.bottleneck .slider output').textContent === '4'")
     assert known() == 4
 
     # A cell moves the page. Running the cell again leaves one live widget; what is saved has a picture, too.

@@ -6,9 +6,9 @@ and site show), and as shipped. All else is asked of its exercises alone, in sec
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jupytext
@@ -185,16 +185,17 @@ def test_a_source_that_cannot_be_built_says_why(tmp_path):
 
 @lessons
 @pytest.mark.slow
-def test_a_solved_lesson_runs_offline_with_every_check_right(source, tmp_path, offline, record_property):
+def test_a_solved_lesson_runs_offline_with_every_check_right(source, tmp_path, offline):
     path = in_folder(build(source, solved=True), tmp_path / "solved", f"{source.stem}.ipynb")
-    start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, cells, out = nbval(path)
-    seconds = time.monotonic() - start
-    print(f"{source.stem}: {seconds:.0f} s solved, offline")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{source.stem}: {seconds:.0f} s of processor time solved, offline")
     assert code == 0, out[-4000:]
     assert set(cells.values()) == {"passed"}
     assert f"{len(check_cells(build(source)))} of {len(check_cells(build(source)))} exercises right" in out
-    assert seconds < 180, "90 s is the promise; twice that is no noise"
+    assert 3 < seconds < 180, "90 s on two cores is the promise; processor time, since other tests run beside this one"
 
 
 @lessons
